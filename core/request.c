@@ -91,21 +91,15 @@ void gmem_request_shrink(struct gmem_request *req, u64 nr_pages)
 
 u64 gmem_request_end(struct gmem_request *req)
 {
-	u64 word = smp_load_acquire(&req->word);
-
 	for (;;) {
-		u64 old;
+		/* Whoever gave the word back has done what it stands for. */
+		u64 word = smp_load_acquire(&req->word);
 
 		if (!word)
 			return 0;
-		if (word & CLAIMED) {
+		if (word & CLAIMED)
 			gmem_relax();
-			word = smp_load_acquire(&req->word);
-			continue;
-		}
-		old = cmpxchg(&req->word, word, 0);
-		if (old == word)
+		else if (cmpxchg(&req->word, word, 0) == word)
 			return word_pages(word);
-		word = old;
 	}
 }
