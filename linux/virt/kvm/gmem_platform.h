@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the conversion engine in virt/kvm/gmem/ needs from the kernel.  See
+ * README.md there for the contract.
+ */
+#ifndef __KVM_GMEM_PLATFORM_H
+#define __KVM_GMEM_PLATFORM_H
+
+#include <linux/align.h>
+#include <linux/atomic.h>
+#include <linux/bug.h>
+#include <linux/compiler.h>
+#include <linux/container_of.h>
+#include <linux/errno.h>
+#include <linux/kvm.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+/* Leaves are all of the map in its worst case: waste nothing on rounding. */
+extern struct kmem_cache *gmem_leaf_cache;
+
+static inline void *gmem_leaf_alloc(void)
+{
+	return kmem_cache_zalloc(gmem_leaf_cache, GFP_KERNEL_ACCOUNT);
+}
+
+static inline void gmem_leaf_free(void *leaf)
+{
+	kmem_cache_free(gmem_leaf_cache, leaf);
+}
+
+static inline void *gmem_table_alloc(size_t bytes)
+{
+	return kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+}
+
+static inline void gmem_table_free(void *table)
+{
+	kvfree(table);
+}
+
+static inline void gmem_read_lock(void)
+{
+	rcu_read_lock();
+}
+
+static inline void gmem_read_unlock(void)
+{
+	rcu_read_unlock();
+}
+
+/* A whole map may hang off one of these: too much to free in softirq context. */
+struct gmem_deferred {
+	struct rcu_work work;
+	void (*fn)(struct gmem_deferred *d);
+};
+
+void gmem_defer(struct gmem_deferred *d, void (*fn)(struct gmem_deferred *d));
+
+static inline void gmem_relax(void)
+{
+	cpu_relax();
+	cond_resched();
+}
+
+#endif /* __KVM_GMEM_PLATFORM_H */
