@@ -28,6 +28,13 @@ struct claimer {
 	u64 seed;
 };
 
+/* Let the others run in the middle, on a busy machine too. */
+static void maybe_yield(u64 *seed)
+{
+	if (unit_random(seed) % 8 == 0)
+		sched_yield();
+}
+
 static void *claimer_thread(void *arg)
 {
 	struct claimer *claimer = arg;
@@ -46,11 +53,13 @@ static void *claimer_thread(void *arg)
 		nr = 1 + unit_random(&claimer->seed) % left;
 		if (!gmem_request_match(&race->req, gfn, nr, word >> 62 & 1, &snapshot))
 			continue;
+		maybe_yield(&claimer->seed);
 		if (gmem_request_claim(&race->req, snapshot)) {
 			__atomic_fetch_add(&race->lost, 1, __ATOMIC_RELAXED);
 			continue;
 		}
 		__atomic_fetch_add(&race->won, 1, __ATOMIC_RELAXED);
+		maybe_yield(&claimer->seed);
 		if (unit_random(&claimer->seed) % 4 == 0) {
 			gmem_request_release(&race->req);
 			continue;
@@ -86,10 +95,8 @@ static void vcpu_and_two_claimers_agree_on_every_page(void **state)
 		race.converted = 0;
 		race.next_gfn = gfn;
 		assert_int_equal(gmem_request_post(&race.req, gfn, nr, round & 1), 0);
-		for (u64 spin = unit_random(&seed) % 256; spin; spin--)
-			(void)READ_ONCE(race.req.word);
-		if (round % 16 == 0)
-			gmem_relax();
+		for (u64 spin = unit_random(&seed) % 8; spin; spin--)
+			maybe_yield(&seed);
 		left = gmem_request_end(&race.req);
 		assert_true(race.converted + left == nr);
 		partial += left && race.converted;
