@@ -190,12 +190,13 @@ static void gmem_op_flush(struct gmem_conversion *conv)
 	fc->flush = false;
 }
 
+typedef int (*gmem_folio_fn)(struct gmem_file_conversion *fc,
+			     struct folio *folio, bool exclusive);
+
 /* Call @fn for each folio that populates [@start, @end); stop if it fails. */
 static int gmem_for_each_folio(struct gmem_file_conversion *fc, pgoff_t start,
-			       pgoff_t end,
-			       int (*fn)(struct gmem_file_conversion *fc,
-					 struct folio *folio, bool exclusive),
-			       bool exclusive, u64 *error_index)
+			       pgoff_t end, gmem_folio_fn fn, bool exclusive,
+			       u64 *error_index)
 {
 	struct folio_batch fbatch;
 	unsigned int i;
