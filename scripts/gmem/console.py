@@ -62,14 +62,18 @@ def is_tty():
 
 
 class Progress:
-    """One live line on a terminal, else a plain line now and then."""
+    """One live line on a terminal, else a plain line now and then.
+
+    Without a total (nobody knows how much an incremental build will do) it
+    counts.
+    """
 
     INTERVAL_TTY = 0.2
     INTERVAL_PLAIN = 20.0
 
     def __init__(self, label, total):
         self.label = label
-        self.total = max(total, 1)
+        self.total = total
         self.done = 0
         self.start = time.monotonic()
         self.tty = is_tty()
@@ -78,6 +82,8 @@ class Progress:
 
     def _text(self):
         elapsed = time.monotonic() - self.start
+        if not self.total:
+            return f"{self.label}: {self.done} files, {duration(elapsed)}"
         total = max(self.total, self.done)
         percent = min(99, 100 * self.done // total)
         text = f"{self.label}: {percent:2d}% ({self.done} of about {total})"

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+"""The kernel tree that is built: a base, the overlay, core/ and the patches.
+
+base      the pristine source, or a copy of KSRC; never modified
+overlay   linux/ but for patches/, config/ and *.md at its top: new files only
+core      core/*.[ch], laid down verbatim as virt/kvm/gmem/
+patches   linux/patches/series, applied in order to copies of the base's files
+
+Every file of the last three kinds is "managed". A sync computes what each must
+hold, then writes those that differ, and no others, so mtimes stay truthful for
+make. Nothing is written before everything is known to be in order: a patch that
+does not apply leaves the tree as it was.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from . import cache
+from .cache import REPO
+from .console import Failure, say
+
+SERIES_VERSION = ("7", "3")
+CORE_IN_TREE = pathlib.PurePosixPath("virt/kvm/gmem")
+LINKED = ("Documentation", "crypto", "drivers", "fs", "net", "sound")
+BUILT_ARCHES = ("x86", "arm64", "Kconfig")
+PATCHES = REPO / "linux" / "patches"
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def kernel_version(source):
+    """(VERSION, PATCHLEVEL) of a kernel tree, or None."""
+    try:
+        head = (source / "Makefile").read_text(encoding="utf-8")[:400]
+    except OSError:
+        return None
+    found = [re.search(rf"^{key}\s*=\s*(\S+)", head, re.M)
+             for key in ("VERSION", "PATCHLEVEL")]
+    return tuple(m.group(1) for m in found) if all(found) else None
+
+
+def check_ksrc(source):
+    version = kernel_version(source)
+    if version is None:
+        raise Failure(f"KSRC={source} is no Linux source tree: it has no "
+                      "Makefile with VERSION and PATCHLEVEL", 2)
+    if version != SERIES_VERSION:
+        raise Failure(f"KSRC={source} is Linux {'.'.join(version)}; the patches "
+                      f"are for {'.'.join(SERIES_VERSION)}", 2)
+    for built in (".config", "include/config", "include/generated"):
+        if (source / built).exists():
+            raise Failure(f"KSRC={source} was built in place ({built} exists): "
+                          "clean it by 'make mrproper', or name a clean tree", 2)
+
+
+class Tree:
+    """One clone's build tree in the cache."""
+
+    def __init__(self):
+        ksrc = os.environ.get("KSRC")
+        self.ksrc = pathlib.Path(ksrc).resolve() if ksrc else None
+        identity = f"{REPO}\n{self.ksrc or ''}\n"
+        name = _digest(identity.encode())[:12]
+        self.root = cache.cache_dir() / "trees" / name
+        self.source = self.root / "src"
+        self.state_path = self.root / "state.json"
+        self.identity = identity
+
+    def build_dir(self, config):
+        # A direct child of the source, so kbuild uses relative paths and the
+        # compiler cache serves other clones too.
+        return self.source / f"build-{config}"
+
+    def image(self, config):
+        return self.build_dir(config) / "arch" / "x86" / "boot" / "bzImage"
+
+    def lock(self):
+        return cache.lock(self.root / "lock", "another kernel build of this clone")
+
+    # What the managed files must hold
+
+    def _overlay(self):
+        files = {}
+        top = REPO / "linux"
+        for path in sorted(top.rglob("*")):
+            relative = path.relative_to(top)
+            if relative.parts[0] in ("patches", "config") or path.is_dir():
+                continue
+            if len(relative.parts) == 1 and relative.suffix == ".md":
+                continue
+            if path.name.endswith(("~", ".orig", ".rej", ".swp")):
+                continue
+            files[relative.as_posix()] = path
+        for path in sorted((REPO / "core").glob("*.[ch]")):
+            files[str(CORE_IN_TREE / path.name)] = path
+        return files
+
+    @staticmethod
+    def series():
+        """The patches in order; every patch file must be listed."""
+        listing = PATCHES / "series"
+        if not listing.exists():
+            names = []
+        else:
+            lines = listing.read_text(encoding="utf-8").splitlines()
+            names = [line.split("#", 1)[0].strip() for line in lines]
+            names = [name for name in names if name]
+        for name in names:
+            if not (PATCHES / name).is_file():
+                raise Failure(f"linux/patches/series names {name}, which does "
+                              "not exist")
+        for path in sorted(PATCHES.glob("*.patch")):
+            if path.name not in names:
+                raise Failure(f"linux/patches/{path.name} is not listed in "
+                              "linux/patches/series")
+        return [PATCHES / name for name in names]
+
+    def _patched(self, base, overlay):
+        """Apply the series to copies: {path: bytes, or None when deleted}."""
+        series = self.series()
+        touched = []
+        for patch in series:
+            text = patch.read_text(encoding="utf-8", errors="surrogateescape")
+            pairs = re.findall(r"^--- (\S+).*\n\+\+\+ (\S+)", text, re.M)
+            if not pairs:
+                raise Failure(f"linux/patches/{patch.name} changes no file")
+            for name in (n for pair in pairs for n in pair):
+                if name == "/dev/null":
+                    continue
+                relative = name.split("/", 1)[1] if "/" in name else name
+                if ".." in pathlib.PurePosixPath(relative).parts:
+                    raise Failure(f"linux/patches/{patch.name} leaves the tree: "
+                                  f"{name}")
+                if relative in overlay:
+                    raise Failure(
+                        f"linux/patches/{patch.name} patches {relative}, which "
+                        "this repository adds itself: change it there")
+                if relative not in touched:
+                    touched.append(relative)
+        with tempfile.TemporaryDirectory(prefix="patch.", dir=self.root) as name:
+            stage = pathlib.Path(name)
+            for relative in touched:
+                (stage / relative).parent.mkdir(parents=True, exist_ok=True)
+                if (base / relative).exists():
+                    shutil.copyfile(base / relative, stage / relative)
+            for patch in series:
+                run = subprocess.run(
+                    ["patch", "-p1", "-F0", "--batch", "--forward",
+                     "--no-backup-if-mismatch", "-r", "-", "-d", str(stage),
+                     "-i", str(patch)],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT, text=True, errors="replace",
+                    check=False)
+                if run.returncode:
+                    raise Failure(
+                        f"linux/patches/{patch.name} does not apply; the build "
+                        f"tree was left as it was. patch says:\n{run.stdout}")
+            return {relative: _read(stage / relative) for relative in touched}
+
+    def _desired(self, base):
+        overlay = self._overlay()
+        for relative in overlay:
+            if (base / relative).exists():
+                raise Failure(f"linux/{relative} would replace a file of the "
+                              "kernel: make the change a patch")
+        desired = {name: path.read_bytes() for name, path in overlay.items()}
+        desired.update(self._patched(base, overlay))
+        return desired
+
+    def wanted(self, find_pristine):
+        """{path: bytes} of all managed files as the repository has them."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return self._desired(self._base(find_pristine))
+
+    # The sync
+
+    def _load_state(self):
+        try:
+            return json.loads(self.state_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def _save_state(self, managed):
+        data = json.dumps({"managed": managed}, indent=0, sort_keys=True)
+        cache.write_if_changed(self.state_path, data.encode())
+
+    def _base(self, find_pristine):
+        """The directory that holds unpatched files; create self.source."""
+        if self.ksrc:
+            check_ksrc(self.ksrc)
+            return self.ksrc
+        return find_pristine()
+
+    def _populate(self, base):
+        if self.source.exists():
+            return
+        for left in self.root.glob("src.tmp"):
+            shutil.rmtree(left)
+        cache.need_space(self.root, 5000, "a kernel build tree")
+        say(f"copying the source to {self.source}")
+        new = self.root / "src.tmp"
+        try:
+            if self.ksrc:
+                self._rsync(base, new, [])
+            else:
+                self._copy_pristine(base, new)
+        except subprocess.CalledProcessError as error:
+            shutil.rmtree(new, ignore_errors=True)
+            raise Failure(f"copying {base} to {new} failed") from error
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        cache.write_if_changed(self.root / "origin", self.identity.encode())
+        os.replace(new, self.source)
+
+    @staticmethod
+    def _copy_pristine(base, target):
+        """Copy what people edit, link what nobody here ever writes."""
+        target.mkdir()
+        for path in sorted(base.iterdir()):
+            if path.name == "arch":
+                continue
+            how = "-al" if path.name in LINKED else "-a"
+            subprocess.run(["cp", how, str(path), str(target)], check=True)
+        (target / "arch").mkdir()
+        for path in sorted((base / "arch").iterdir()):
+            how = "-a" if path.name in BUILT_ARCHES else "-al"
+            subprocess.run(["cp", how, str(path), str(target / "arch")],
+                           check=True)
+
+    @staticmethod
+    def _rsync(base, target, keep):
+        rules = "".join(f"- /{name}\n" for name in
+                        [".git", "build-*"] + sorted(keep))
+        subprocess.run(
+            ["rsync", "-a", "--delete", "--exclude-from=-", f"{base}/",
+             f"{target}/"], input=rules, text=True, check=True)
+
+    def sync(self, find_pristine, discard_edits=False):
+        """Bring the tree up to date; the caller holds the lock.
+
+        Return: the number of files written or removed.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        base = self._base(find_pristine)
+        desired = self._desired(base)
+        self._populate(base)
+
+        state = self._load_state().get("managed", {})
+        # What is managed no longer goes back to what the base has.
+        for relative in state:
+            if relative not in desired:
+                desired[relative] = _read(base / relative)
+        if self.ksrc:
+            self._rsync(base, self.source, desired)
+
+        writes, edited = {}, []
+        for relative, data in desired.items():
+            current = _read(self.source / relative)
+            if current == data:
+                continue
+            known = current is None or _digest(current) in state.get(relative, [])
+            if not known and current != _read(base / relative):
+                edited.append(relative)
+            writes[relative] = data
+        if edited and not discard_edits:
+            raise Failure(
+                "edited in the build tree and not in the repository:\n  "
+                + "\n  ".join(f"{self.source}/{name}" for name in edited)
+                + "\nmove the changes into linux/ or core/ (for files of the "
+                "kernel: into linux/patches/), or drop them by "
+                "'scripts/kernel-tree --discard-edits'")
+
+        final = {name: [_digest(data)] for name, data in desired.items()
+                 if data is not None}
+        # If this ends half way, both the old and the new content are known.
+        self._save_state({name: sorted(set(state.get(name, [])
+                                           + final.get(name, [])))
+                          for name in desired})
+        for relative, data in writes.items():
+            if data is None:
+                (self.source / relative).unlink(missing_ok=True)
+            else:
+                cache.write_if_changed(self.source / relative, data)
+        self._save_state(final)
+        return len(writes)
+
+    def managed(self):
+        return sorted(self._load_state().get("managed", {}))
+
+
+def prune_orphans():
+    """Remove build trees of clones that are gone."""
+    for origin in (cache.cache_dir() / "trees").glob("*/origin"):
+        lines = origin.read_text(encoding="utf-8").splitlines()
+        gone = any(line and not pathlib.Path(line).exists() for line in lines)
+        if lines and gone:
+            say(f"removing the build tree of {lines[0]}, which is gone")
+            shutil.rmtree(origin.parent, ignore_errors=True)
