@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 #include <pthread.h>
-#include "../../core/attr_map.c"
+#include "attr_map.c"
 
 #define NR_READERS	3
 #define NR_PAGES	(5 * ROOT_PAGES + 3 * LEAF_PAGES + 7)
@@ -109,7 +109,7 @@ static void readers_never_see_a_state_that_never_was(void **state)
 						&readers[i]), 0);
 	}
 
-	for (u64 i = 0; i < 60000 * unit_scale(); i++) {
+	for (u64 i = 0; i < 150000 * unit_scale(); i++) {
 		u64 start, end;
 
 		random_range(&seed, &start, &end);

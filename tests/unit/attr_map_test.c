@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /* The attribute map at its real size: edges, memory, failures. */
 #include "unit.h"
-#include "../../core/attr_map.c"
+#include "attr_map.c"
 
 #define PRIVATE		GMEM_ATTR_PRIVATE
 #define DESTROYED	GMEM_ATTR_DESTROYED

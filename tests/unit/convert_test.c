@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /* The conversion transaction: order, effects, and nothing at all on failure. */
 #include "convert_world.h"
-#include "../../core/convert.c"
+#include "convert.c"
 
 /* A bit of everything, with boundaries inside and between the map's chunks. */
 static struct world *mixed_world(void)

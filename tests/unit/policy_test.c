@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /* Policy rules: arguments, the support table, which page converts to what. */
 #include "unit.h"
-#include "../../core/policy.c"
+#include "policy.c"
 
 #define ZERO		SET_MEMORY_ATTRIBUTES_CONTENT_ZERO
 #define READABLE	SET_MEMORY_ATTRIBUTES_CONTENT_READABLE

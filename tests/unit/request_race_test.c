@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 #include <pthread.h>
-#include "../../core/request.c"
+#include "request.c"
 
 #define NR_CLAIMERS	2
 

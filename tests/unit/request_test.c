@@ -2,7 +2,7 @@
 /* Guest requests: every transition of the word, with one thread. */
 #include "unit.h"
 #include <pthread.h>
-#include "../../core/request.c"
+#include "request.c"
 
 static bool matches(const struct gmem_request *req, u64 gfn, u64 nr_pages,
 		    bool to_private)
