@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+"""Boots a kernel in QEMU, runs jobs in it, brings back what they said.
+
+scripts/vm-init.c is the other end of the control channel.
+"""
+
+import ctypes
+import dataclasses
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+from . import dmesg, initramfs
+from .cache import REPO, lock
+from .console import Failure, end_group
+
+INIT_SOURCE = REPO / "scripts" / "vm-init.c"
+INIT = REPO / "build" / "vm" / "init"
+BUSYBOX = pathlib.Path("/bin/busybox")
+PR_SET_PDEATHSIG = 1
+HELLO = b"gmem-vm 1"
+BOOT_TIMEOUT = 90.0
+
+
+@dataclasses.dataclass
+class Job:
+    """One shell command line, and after the run what became of it."""
+
+    name: str
+    command: str
+    uid: int = 0
+    timeout: int = 0
+    columns: int = 0
+    stdout: bytearray = dataclasses.field(default_factory=bytearray)
+    stderr: bytearray = dataclasses.field(default_factory=bytearray)
+    status: int = None          # as a shell would say it; None: never ended
+    timed_out: bool = False
+    seconds: float = 0.0
+    complaints: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Machine:
+    """What QEMU emulates."""
+
+    accel: str = "tcg"
+    cpus: int = 2
+    memory: str = "2G"
+    append: str = ""
+    qemu: str = "qemu-system-x86_64"
+
+    def command(self, kernel, initrd, console, control):
+        accel = "tcg,thread=multi" if self.accel == "tcg" else self.accel
+        model = "EPYC,+svm,+npt" if self.accel == "tcg" else "host"
+        words = ["console=ttyS0", "panic=-1", "oops=panic", "rdinit=/init",
+                 "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120",
+                 "watchdog_thresh=60", self.append]
+        return [self.qemu, "-nodefaults", "-no-user-config", "-display", "none",
+                "-machine", "q35", "-accel", accel, "-cpu", model,
+                "-smp", str(self.cpus), "-m", self.memory, "-no-reboot",
+                "-monitor", "none",
+                "-kernel", str(kernel), "-initrd", str(initrd),
+                "-append", " ".join(word for word in words if word),
+                "-chardev", f"file,id=console,path={console}",
+                "-device", "isa-serial,chardev=console,index=0",
+                "-chardev", f"socket,id=control,path={control}",
+                "-device", "isa-serial,chardev=control,index=1"]
+
+
+def build_init():
+    """Compile vm-init.c if it is newer than the program."""
+    with lock(INIT.parent / "lock", "another build of vm-init"):
+        if INIT.exists() and \
+                INIT.stat().st_mtime > INIT_SOURCE.stat().st_mtime:
+            return INIT
+        new = INIT.with_name("init.new")
+        run = subprocess.run(
+            ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", str(new),
+             str(INIT_SOURCE)], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False)
+        if run.returncode:
+            raise Failure(f"vm-init does not compile:\n{run.stdout}")
+        os.replace(new, INIT)
+        return INIT
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Vm:
+    """One boot."""
+
+    def __init__(self, kernel, jobs, machine=None, timeout=300, echo=None):
+        self.kernel = pathlib.Path(kernel)
+        self.jobs = jobs
+        self.machine = machine or Machine()
+        self.timeout = timeout
+        self.echo = echo            # called with (job, 1 or 2, bytes)
+        self.pulls = []
+        self.files = {}             # what was pulled: {path: bytearray}
+        self.boot_seconds = None
+        self.console = ""
+        self.complaints = []
+        self.image = initramfs.Initramfs()
+        if not shutil.which(self.machine.qemu):
+            raise Failure(f"{self.machine.qemu} is not installed (package "
+                          "qemu-system-x86)", 2)
+        if not BUSYBOX.exists() or initramfs.needed_libraries(BUSYBOX):
+            raise Failure(f"{BUSYBOX} is not there or not static (package "
+                          "busybox-static)", 2)
+
+    def add_file(self, source, path):
+        self.image.add_file(source, path)
+
+    def _fill_image(self):
+        self.image.add_file(build_init(), "/init")
+        self.image.add_file(BUSYBOX, "/bin/busybox")
+        run = subprocess.run([str(BUSYBOX), "--list"], stdout=subprocess.PIPE,
+                             text=True, check=True)
+        for applet in run.stdout.split():
+            path = f"/bin/{applet}"
+            if applet != "busybox" and path.strip("/") not in self.image.entries:
+                self.image.add_link(path, "busybox")
+        self.image.add_data("/etc/passwd",
+                            b"root:x:0:0::/tmp:/bin/sh\n"
+                            b"nobody:x:65534:65534::/tmp:/bin/sh\n")
+        self.image.add_data("/etc/group", b"root:x:0:\nnogroup:x:65534:\n")
+        listing = "".join(f"{job.uid}\0{job.timeout}\0{job.columns}\0"
+                          f"{job.command}\0" for job in self.jobs)
+        self.image.add_data("/vm/jobs", listing.encode())
+        self.image.add_data("/vm/pull",
+                            "".join(f"{p}\0" for p in self.pulls).encode())
+
+    def run(self, console_log):
+        """Boot, run all jobs, shut down; the console goes to console_log.
+
+        Return: None, or a sentence that says what went wrong with the machine
+        (not with a job).
+        """
+        console_log = pathlib.Path(console_log)
+        console_log.parent.mkdir(parents=True, exist_ok=True)
+        console_log.write_bytes(b"")
+        self._fill_image()
+        with tempfile.TemporaryDirectory(prefix="gmem-vm.") as name:
+            work = pathlib.Path(name)
+            initrd = work / "initrd"
+            initrd.write_bytes(self.image.bytes())
+            problem = self._run_qemu(work, initrd, console_log)
+        self.console = console_log.read_text(encoding="utf-8", errors="replace")
+        self._judge_console()
+        return problem
+
+    def _run_qemu(self, work, initrd, console_log):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(work / "control"))
+        listener.listen(1)
+        listener.settimeout(20)
+        errors = work / "qemu.err"
+        command = self.machine.command(self.kernel, initrd,
+                                       console_log.resolve(), work / "control")
+        with open(errors, "wb") as handle:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle,
+                start_new_session=True, preexec_fn=_die_with_parent)
+        try:
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                return ("QEMU did not start: "
+                        + errors.read_text(errors="replace").strip())
+            with connection:
+                problem = self._serve(connection, console_log)
+            if problem is None:
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    pass
+            elif process.poll() not in (None, 0):
+                problem += ("; QEMU says: "
+                            + errors.read_text(errors="replace").strip())
+            return problem
+        finally:
+            listener.close()
+            end_group(process, grace=2.0)
+
+    def _serve(self, connection, console_log):
+        """Follow the control channel to its end."""
+        begin = time.monotonic()
+        deadline = begin + self.timeout
+        buffer = bytearray()
+        state = {"job": None, "index": -1, "since": begin, "file": None}
+        while True:
+            now = time.monotonic()
+            limit = deadline
+            if self.boot_seconds is None:
+                limit = min(limit, begin + BOOT_TIMEOUT)
+            if now >= limit:
+                if self.boot_seconds is None:
+                    return f"no sign of life within {limit - begin:.0f} s"
+                at = state["job"].name if state["job"] else "shutting down"
+                return (f"not done after {self.timeout} s, while at {at}; "
+                        "QEMU was ended")
+            if not select.select([connection], [], [], min(1.0, limit - now))[0]:
+                continue
+            try:
+                data = connection.recv(65536)
+            except ConnectionError:
+                data = b""
+            if not data:
+                return "the machine went down before it was done"
+            buffer += data
+            while len(buffer) >= 5:
+                kind, size = struct.unpack_from("<cI", buffer)
+                if len(buffer) < 5 + size:
+                    break
+                payload = bytes(buffer[5:5 + size])
+                del buffer[:5 + size]
+                if kind == b"Z":
+                    return None
+                problem = self._frame(kind, payload, state, begin, console_log)
+                if problem:
+                    return problem
+
+    def _frame(self, kind, payload, state, begin, console_log):
+        job = state["job"]
+        if kind == b"H":
+            if payload != HELLO:
+                return f"vm-init speaks {payload!r}, not {HELLO!r}"
+            self.boot_seconds = time.monotonic() - begin
+        elif kind == b"S":
+            state["index"] += 1
+            state["job"] = self.jobs[state["index"]]
+            state["since"] = time.monotonic()
+            state["job"].console_start = console_log.stat().st_size
+        elif kind in (b"O", b"E") and job:
+            stream = 1 if kind == b"O" else 2
+            (job.stdout if stream == 1 else job.stderr).extend(payload)
+            if self.echo:
+                self.echo(job, stream, payload)
+        elif kind == b"X" and job:
+            job.seconds = time.monotonic() - state["since"]
+            status = int(payload)
+            job.timed_out = status == -1
+            if status == -1:
+                job.status = 124
+            elif os.WIFSIGNALED(status):
+                job.status = 128 + os.WTERMSIG(status)
+            else:
+                job.status = os.WEXITSTATUS(status)
+            state["job"] = None
+        elif kind == b"F":
+            state["file"] = bytearray()
+            self.files[payload.decode()] = state["file"]
+        elif kind == b"D" and state["file"] is not None:
+            state["file"].extend(payload)
+        else:
+            return f"an unexpected frame {kind!r} on the control channel"
+        return None
+
+    def _judge_console(self):
+        """Sort the kernel's complaints to the jobs in whose time they came."""
+        self.complaints = dmesg.complaints(self.console, dmesg.allowed_lines())
+        started = [job for job in self.jobs if hasattr(job, "console_start")]
+        for offset, line in self.complaints:
+            during = [job for job in started if job.console_start <= offset]
+            if during:
+                during[-1].complaints.append(line)
