@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+# Behaviour tests against libgmem.  Linked statically, so that the program runs in
+# a test VM that holds nothing else.
+
+CONFORMANCE_OUT := build/tests/conformance
+CONFORMANCE_SRCS := $(addprefix tests/conformance/,harness.c env.c pin.c stock.c \
+	policy.c destroy.c errors.c pins.c process.c bindings.c hypercall.c race.c)
+CONFORMANCE_OBJS := $(patsubst %.c,build/%.o,$(CONFORMANCE_SRCS))
+
+$(CONFORMANCE_OUT)/%.o: tests/conformance/%.c tests/conformance/conformance.mk
+	@mkdir -p $(@D)
+	$(CC) $(GMEM_CPPFLAGS) $(GMEM_CFLAGS) -pthread $(CFLAGS) -c -o $@ $<
+
+build/bin/conformance: $(CONFORMANCE_OBJS) $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -static -pthread -o $@ $^
+
+.PHONY: conformance
+conformance: build/bin/conformance
+
+-include $(CONFORMANCE_OBJS:.o=.d)

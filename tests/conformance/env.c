@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * The tests' VM, and looking at its memory from both sides.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "env.h"
+
+static void print_log(void *opaque, int level, const char *message)
+{
+	(void)opaque;
+	(void)level;
+	(void)message;
+}
+
+void env_open_vm(struct env *env, const struct variant *variant)
+{
+	struct gmem_engine_options engine_options = {
+		.size = sizeof(engine_options), .kind = variant->engine,
+		.log = print_log,
+	};
+	struct gmem_vm_options vm_options = {
+		.size = sizeof(vm_options), .platform = variant->platform,
+	};
+
+	memset(env, 0, sizeof(*env));
+	env->variant = variant;
+	ASSERT_OK(gmem_engine_open(&engine_options, &env->engine));
+	ASSERT_OK(gmem_vm_create(env->engine, &vm_options, &env->vm));
+	ASSERT_OK(gmem_guest_setup(env->vm));
+}
+
+struct gmem_file *new_file(struct env *env, uint64_t nr_pages, uint64_t flags)
+{
+	struct gmem_file_options options = {
+		.size = sizeof(options), .bytes = nr_pages * PAGE, .flags = flags,
+	};
+	struct gmem_file *file;
+
+	ASSERT_OK(gmem_file_create(env->vm, &options, &file));
+	return file;
+}
+
+int bind_slot(struct env *env, uint32_t id, uint64_t gpa, uint64_t nr_pages,
+	      struct gmem_file *file, uint64_t first_page)
+{
+	struct gmem_slot_options options = {
+		.size = sizeof(options), .id = id, .gpa = gpa,
+		.bytes = nr_pages * PAGE, .file = file,
+		.offset = first_page * PAGE,
+	};
+
+	return gmem_slot_set(env->vm, &options);
+}
+
+void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
+	      uint64_t flags)
+{
+	void *memory;
+
+	env_open_vm(env, variant);
+	env->nr_pages = nr_pages;
+	env->file = new_file(env, nr_pages, flags);
+	ASSERT_OK(gmem_file_map(env->file, 0, nr_pages * PAGE, &memory));
+	env->memory = memory;
+	ASSERT_OK(bind_slot(env, TEST_SLOT, TEST_GPA, nr_pages, env->file, 0));
+}
+
+struct gmem_vcpu *env_vcpu(struct env *env, unsigned int id)
+{
+	ASSERT(id < NR_TEST_VCPUS);
+	if (!env->vcpus[id])
+		ASSERT_OK(gmem_vcpu_create(env->vm, id, &env->vcpus[id]));
+	return env->vcpus[id];
+}
+
+int convert_count(struct env *env, uint64_t page, uint64_t nr,
+		  uint64_t attributes, uint32_t policy, uint64_t *pages)
+{
+	uint64_t converted = 0;
+	int ret;
+
+	ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes,
+				policy, &converted);
+	if (pages)
+		*pages = converted / PAGE;
+	return ret;
+}
+
+int convert(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
+	    uint32_t policy)
+{
+	return convert_count(env, page, nr, attributes, policy, NULL);
+}
+
+static char state_letter(uint64_t attributes, uint64_t state)
+{
+	if (state & ~KVM_GMEM_STATE_DESTROYED || attributes & ~PRIVATE)
+		return '?';
+	if (state & KVM_GMEM_STATE_DESTROYED)
+		return attributes ? 'D' : 'd';
+	return attributes ? 'p' : 's';
+}
+
+void check_state(struct env *env, const char *want, const char *file, int line)
+{
+	struct gmem_run runs[64];
+	size_t nr_runs = 64, nr = strlen(want);
+	char got[65] = "";
+	int ret;
+
+	ASSERT(nr <= 64);
+	ret = gmem_get_attributes(env->file, 0, nr * PAGE, runs, &nr_runs);
+	if (ret)
+		test_fail(file, line, "reading attributes back returned %s",
+			  ret_name(ret));
+	for (size_t i = 0; i < nr_runs; i++) {
+		memset(got + runs[i].offset / PAGE,
+		       state_letter(runs[i].attributes, runs[i].state),
+		       runs[i].bytes / PAGE);
+	}
+	if (strcmp(got, want))
+		test_fail(file, line, "the pages are %s, not %s", got, want);
+}
+
+void check_uniform(struct env *env, uint64_t page, uint64_t nr, char want,
+		   const char *file, int line)
+{
+	size_t nr_runs = 1;
+	struct gmem_run run;
+	int ret;
+
+	ret = gmem_get_attributes(env->file, page * PAGE, nr * PAGE, &run, &nr_runs);
+	if (ret)
+		test_fail(file, line, "%zu runs (%s) in place of one", nr_runs,
+			  ret_name(ret));
+	if (state_letter(run.attributes, run.state) != want)
+		test_fail(file, line, "the pages are %c, not %c",
+			  state_letter(run.attributes, run.state), want);
+}
+
+void host_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
+{
+	volatile uint64_t *words = (uint64_t *)addr_of(env, page);
+
+	for (uint64_t i = 0; i < nr * WORDS; i++)
+		words[i] = value + i;
+}
+
+void guest_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
+{
+	ASSERT_OK(gmem_guest_fill(env_vcpu(env, 0), gpa_of(page), nr * PAGE, value,
+				  1));
+}
+
+void host_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
+		uint64_t step, const char *file, int line)
+{
+	uint64_t got;
+
+	for (uint64_t i = 0; i < nr * WORDS; i++) {
+		void *addr = addr_of(env, page) + i * 8;
+
+		if (try_read(addr, &got, NULL))
+			test_fail(file, line, "host: SIGBUS at page %llu",
+				  (unsigned long long)(page + i / WORDS));
+		if (got != value + i * step)
+			test_fail(file, line,
+				  "host reads %#llx at page %llu + %#llx, not %#llx",
+				  (unsigned long long)got,
+				  (unsigned long long)(page + i / WORDS),
+				  (unsigned long long)(i % WORDS * 8),
+				  (unsigned long long)(value + i * step));
+	}
+}
+
+void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
+		 uint64_t step, const char *file, int line)
+{
+	struct gmem_guest_cmd cmd = {
+		.op = GMEM_GUEST_CHECK, .addr = gpa_of(page), .size = nr * PAGE,
+		.value = value, .step = step,
+	};
+	struct gmem_exit exit = { 0 };
+	int ret;
+
+	ret = gmem_guest_exec(env_vcpu(env, 0), &cmd, 1, 0, &exit);
+	if (ret == -EILSEQ)
+		test_fail(file, line,
+			  "guest reads %#llx at gpa %#llx, %llu words differ",
+			  (unsigned long long)cmd.bad_value,
+			  (unsigned long long)cmd.bad_addr,
+			  (unsigned long long)cmd.result);
+	if (ret)
+		test_fail(file, line, "guest cannot read: %s, exit reason %u gpa %#llx",
+			  ret_name(ret), exit.reason,
+			  (unsigned long long)exit.memory_fault.gpa);
+}
+
+/* ---- accesses that may be refused ---- */
+
+static _Thread_local sigjmp_buf fault_jump;
+static _Thread_local void *volatile fault_address;
+static _Thread_local volatile bool fault_expected;
+
+static void on_sigbus(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (!fault_expected) {
+		struct sigaction action = { .sa_handler = SIG_DFL };
+
+		sigaction(signal, &action, NULL);
+		return;
+	}
+	fault_address = info->si_addr;
+	siglongjmp(fault_jump, 1);
+}
+
+static void catch_sigbus(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER,
+	};
+	static bool caught;
+
+	if (caught)
+		return;
+	sigaction(SIGBUS, &action, NULL);
+	caught = true;
+}
+
+static int try_access(volatile uint64_t *word, uint64_t *value, bool write,
+		      void **fault)
+{
+	catch_sigbus();
+	if (sigsetjmp(fault_jump, 0)) {
+		fault_expected = false;
+		if (fault)
+			*fault = fault_address;
+		return SIGBUS;
+	}
+	fault_expected = true;
+	if (write)
+		*word = *value;
+	else
+		*value = *word;
+	fault_expected = false;
+	return 0;
+}
+
+int try_read(const volatile void *addr, uint64_t *value, void **fault)
+{
+	uint64_t dummy;
+
+	return try_access((volatile uint64_t *)(uintptr_t)addr,
+			  value ? value : &dummy, false, fault);
+}
+
+int try_write(volatile void *addr, uint64_t value, void **fault)
+{
+	return try_access((volatile uint64_t *)(uintptr_t)addr, &value, true, fault);
+}
+
+void host_refused(struct env *env, uint64_t page, const char *file, int line)
+{
+	/* Not the page's first byte: the handler is told the very address. */
+	unsigned char *addr = addr_of(env, page) + 0x218;
+	void *fault = NULL;
+	uint64_t got = 0;
+
+	if (try_read(addr, &got, &fault) != SIGBUS)
+		test_fail(file, line, "host reads %#llx from page %llu",
+			  (unsigned long long)got, (unsigned long long)page);
+	if (fault != addr)
+		test_fail(file, line, "SIGBUS names %p, not %p", fault, (void *)addr);
+	if (try_write(addr, 0x5a5a, &fault) != SIGBUS)
+		test_fail(file, line, "host writes page %llu",
+			  (unsigned long long)page);
+	if (fault != addr)
+		test_fail(file, line, "SIGBUS names %p, not %p", fault, (void *)addr);
+}
+
+void guest_refused(struct env *env, uint64_t page, const char *file, int line)
+{
+	struct gmem_vcpu *vcpu = env_vcpu(env, 0);
+	struct gmem_guest_cmd cmd = {
+		.addr = gpa_of(page) + 0x218, .size = 8, .value = 0x5a5a,
+	};
+	static const uint32_t ops[] = { GMEM_GUEST_LOAD, GMEM_GUEST_STORE };
+
+	for (int i = 0; i < 2; i++) {
+		struct gmem_exit exit = { 0 };
+		int ret;
+
+		cmd.op = ops[i];
+		ret = gmem_guest_exec(vcpu, &cmd, 1, 0, &exit);
+		if (ret != -EFAULT || exit.reason != KVM_EXIT_MEMORY_FAULT)
+			test_fail(file, line,
+				  "guest %s page %llu: %s, exit reason %u",
+				  i ? "writes" : "reads",
+				  (unsigned long long)page, ret_name(ret),
+				  exit.reason);
+		if (exit.memory_fault.gpa / PAGE != gpa_of(page) / PAGE)
+			test_fail(file, line, "memory fault names gpa %#llx",
+				  (unsigned long long)exit.memory_fault.gpa);
+		if (exit.memory_fault.size != PAGE)
+			test_fail(file, line, "memory fault of %#llx bytes",
+				  (unsigned long long)exit.memory_fault.size);
+		if (gmem_guest_abort(vcpu))
+			test_fail(file, line, "cannot restart the guest program");
+	}
+}
+
+uint64_t frame_of(const volatile void *addr)
+{
+	const uint64_t present = 1ull << 63, frame = (1ull << 55) - 1;
+	uint64_t entry = 0;
+	ssize_t got;
+	int fd;
+
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	got = pread(fd, &entry, sizeof(entry),
+		    (off_t)((uintptr_t)addr / PAGE * sizeof(entry)));
+	close(fd);
+	return got == sizeof(entry) && (entry & present) ? entry & frame : 0;
+}
+
+uint64_t free_memory(void)
+{
+	unsigned long long kib = 0;
+	char line[128];
+	FILE *file;
+
+	file = fopen("/proc/meminfo", "re");
+	if (!file)
+		SKIP("no /proc/meminfo");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "MemFree: %llu kB", &kib) == 1)
+			break;
+	}
+	fclose(file);
+	return kib * 1024;
+}
+
+/* ---- canvas ---- */
+
+#define CANVAS_PATTERN	0xc0ffee0000000000ull
+
+void canvas_paint(struct env *env)
+{
+	ASSERT_OK(convert(env, 0, CANVAS_PAGES, PRIVATE, DESTROY));
+	ASSERT_OK(convert(env, 0, CANVAS_PAGES, SHARED, ZERO));
+	/* 4 and 5: the memory goes, nobody touched them. */
+	ASSERT_OK(gmem_file_punch_hole(env->file, 4 * PAGE, 2 * PAGE));
+	ASSERT_OK(convert(env, 5, 1, PRIVATE, ZERO));
+
+	host_fill(env, 0, 4, CANVAS_PATTERN);
+	host_fill(env, 6, 2, CANVAS_PATTERN + 6 * WORDS);
+	ASSERT_OK(convert(env, 1, 1, PRIVATE, READABLE));
+	/* Both owe zeros over the pattern that lies in the frame. */
+	ASSERT_OK(convert(env, 2, 2, PRIVATE, ZERO));
+	ASSERT_OK(convert(env, 2, 1, SHARED, READABLE));
+	ASSERT_OK(convert(env, 6, 1, SHARED, DESTROY));
+	ASSERT_STATE(env, CANVAS_STATE);
+}
+
+void canvas_check(struct env *env, const char *file, int line)
+{
+	check_state(env, CANVAS_STATE, file, line);
+	host_check(env, 0, 1, CANVAS_PATTERN, 1, file, line);
+	guest_check(env, 0, 1, CANVAS_PATTERN, 1, file, line);
+	guest_check(env, 1, 1, CANVAS_PATTERN + WORDS, 1, file, line);
+	host_check(env, 2, 1, 0, 0, file, line);
+	guest_check(env, 3, 1, 0, 0, file, line);
+	host_check(env, 4, 1, 0, 0, file, line);
+	guest_check(env, 5, 1, 0, 0, file, line);
+	host_check(env, 7, 1, CANVAS_PATTERN + 7 * WORDS, 1, file, line);
+	host_refused(env, 1, file, line);
+	host_refused(env, 3, file, line);
+	host_refused(env, 5, file, line);
+	host_refused(env, 6, file, line);
+	guest_refused(env, 6, file, line);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * What almost every test needs: a VM with one in-place file, its mapping, a slot
+ * and vCPUs; ways to look at memory from both sides.
+ *
+ * Pages are counted from the start of the file.  The slot lies at TEST_GPA, so a
+ * page's offset is never its guest physical address.
+ */
+#ifndef CONFORMANCE_ENV_H
+#define CONFORMANCE_ENV_H
+
+#include <errno.h>
+#include <stddef.h>
+#include "harness.h"
+
+#define PAGE		4096ull
+#define WORDS		(PAGE / 8)
+#define TEST_GPA	(1ull << 32)
+#define TEST_SLOT	0
+
+#define SHARED		0ull
+#define PRIVATE		KVM_MEMORY_ATTRIBUTE_PRIVATE
+
+#define ZERO		SET_MEMORY_ATTRIBUTES_CONTENT_ZERO
+#define READABLE	SET_MEMORY_ATTRIBUTES_CONTENT_READABLE
+#define ENCRYPTED	SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED
+#define DESTROY		SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY
+
+#define IN_PLACE	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_IN_PLACE)
+#define IN_PLACE_SHARED	(IN_PLACE | GUEST_MEMFD_FLAG_INIT_SHARED)
+
+#define NR_TEST_VCPUS	2
+
+struct env {
+	const struct variant *variant;
+	struct gmem_engine *engine;
+	struct gmem_vm *vm;
+	struct gmem_file *file;
+	uint64_t nr_pages;
+	unsigned char *memory;		/* the whole file */
+	struct gmem_vcpu *vcpus[NR_TEST_VCPUS];
+};
+
+/* A VM with the guest program and no memory under test. */
+void env_open_vm(struct env *env, const struct variant *variant);
+/* The same with a file of @nr_pages, mapped and bound to TEST_SLOT. */
+void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
+	      uint64_t flags);
+/* Created when first asked for. */
+struct gmem_vcpu *env_vcpu(struct env *env, unsigned int id);
+struct gmem_file *new_file(struct env *env, uint64_t nr_pages, uint64_t flags);
+int bind_slot(struct env *env, uint32_t id, uint64_t gpa, uint64_t nr_pages,
+	      struct gmem_file *file, uint64_t first_page);
+
+/* Conversions; the count of pages converted through @pages, if not NULL. */
+int convert(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
+	    uint32_t policy);
+int convert_count(struct env *env, uint64_t page, uint64_t nr,
+		  uint64_t attributes, uint32_t policy, uint64_t *pages);
+
+/*
+ * The state of the pages from 0 on, a letter for each: s shared, p private, d
+ * destroyed on the way to shared, D on the way to private.
+ */
+void check_state(struct env *env, const char *want, const char *file, int line);
+#define ASSERT_STATE(env, want)	check_state(env, want, __FILE__, __LINE__)
+void check_uniform(struct env *env, uint64_t page, uint64_t nr, char want,
+		   const char *file, int line);
+#define ASSERT_UNIFORM(env, page, nr, want) \
+	check_uniform(env, page, nr, want, __FILE__, __LINE__)
+
+/* ---- contents: word i of a range is value + i * step ---- */
+
+static inline uint64_t gpa_of(uint64_t page)
+{
+	return TEST_GPA + page * PAGE;
+}
+
+static inline unsigned char *addr_of(struct env *env, uint64_t page)
+{
+	return env->memory + page * PAGE;
+}
+
+void host_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value);
+void guest_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value);
+void host_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
+		uint64_t step, const char *file, int line);
+void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
+		 uint64_t step, const char *file, int line);
+
+#define ASSERT_HOST_READS(env, page, nr, value) \
+	host_check(env, page, nr, value, 1, __FILE__, __LINE__)
+#define ASSERT_HOST_ZEROS(env, page, nr) \
+	host_check(env, page, nr, 0, 0, __FILE__, __LINE__)
+#define ASSERT_GUEST_READS(env, page, nr, value) \
+	guest_check(env, page, nr, value, 1, __FILE__, __LINE__)
+#define ASSERT_GUEST_ZEROS(env, page, nr) \
+	guest_check(env, page, nr, 0, 0, __FILE__, __LINE__)
+
+/* ---- accesses that may be refused ---- */
+
+/* 0, or SIGBUS; the fault's address through @fault, if not NULL. */
+int try_read(const volatile void *addr, uint64_t *value, void **fault);
+int try_write(volatile void *addr, uint64_t value, void **fault);
+
+void host_refused(struct env *env, uint64_t page, const char *file, int line);
+void guest_refused(struct env *env, uint64_t page, const char *file, int line);
+/* The host gets SIGBUS for reading and writing, at the right address. */
+#define ASSERT_HOST_REFUSED(env, page) host_refused(env, page, __FILE__, __LINE__)
+/* The guest's read and write exit with KVM_EXIT_MEMORY_FAULT for that page. */
+#define ASSERT_GUEST_REFUSED(env, page) guest_refused(env, page, __FILE__, __LINE__)
+
+/* The page frame behind an address of this process that is mapped; else 0. */
+uint64_t frame_of(const volatile void *addr);
+
+/* ---- pins ---- */
+
+struct pin {
+	int fd;
+};
+
+/* Hold pages as a device backend would; SKIPs if nothing can pin here. */
+void pin_pages(struct pin *pin, void *addr, size_t bytes);
+void unpin_pages(struct pin *pin);
+
+/* ---- a file with a page in each state, to show that nothing changed ---- */
+
+#define CANVAS_PAGES	8
+#define CANVAS_STATE	"spspspds"
+
+/*
+ * 0 shared, pattern     1 private, pattern     2 shared, owes zeros
+ * 3 private, owes zeros 4 shared, untouched    5 private, untouched
+ * 6 destroyed           7 shared, pattern
+ *
+ * The file has CANVAS_PAGES at least.  Checking spends the owed zeros.
+ */
+void canvas_paint(struct env *env);
+void canvas_check(struct env *env, const char *file, int line);
+#define ASSERT_CANVAS(env)	canvas_check(env, __FILE__, __LINE__)
+
+/* MemFree of /proc/meminfo in bytes. */
+uint64_t free_memory(void);
+
+#endif /* CONFORMANCE_ENV_H */

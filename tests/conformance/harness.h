@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A runner for behaviour tests: every test in a process of its own, on every
+ * variant (engine and platform), reported as TAP.
+ *
+ * Written here because nothing in Debian fits: cmocka runs all tests in one
+ * process, so that a SIGBUS or a hang takes the rest with it, and the kernel's
+ * kselftest_harness.h is GPL-2.0-only and fixes variants at compile time.
+ *
+ * A test fails by ASSERT_*(), which ends its process; it need not clean up.
+ */
+#ifndef CONFORMANCE_HARNESS_H
+#define CONFORMANCE_HARNESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <gmem/gmem.h>
+
+/**
+ * struct variant - where tests run, and what design and platform promise there
+ * @name: "engine/platform"
+ * @engine: enum gmem_engine_kind
+ * @platform: enum gmem_vm_platform
+ * @to_shared: policies that the platform honours towards shared, a bit each
+ * @to_private: the same towards private
+ * @kernel: the engine is the kernel: raw file descriptors exist
+ */
+struct variant {
+	const char *name;
+	uint32_t engine;
+	uint32_t platform;
+	uint32_t to_shared;
+	uint32_t to_private;
+	bool kernel;
+};
+
+/* Bits of struct test's needs. */
+#define NEEDS_KERNEL	1u	/* raw ioctls and system calls on the real thing */
+
+struct test {
+	const char *name;
+	const char *file;
+	void (*run)(const struct variant *variant);
+	unsigned int needs;
+	unsigned int timeout;	/* seconds; 0: the runner's default */
+	struct test *next;
+};
+
+void test_register(struct test *test);
+
+#define TEST_WITH(test_name, test_needs, test_timeout)				\
+	static void test_name(const struct variant *variant);			\
+	static struct test test_##test_name = {					\
+		.name = #test_name, .file = __FILE__, .run = test_name,		\
+		.needs = test_needs, .timeout = test_timeout,			\
+	};									\
+	__attribute__((constructor)) static void register_##test_name(void)	\
+	{									\
+		test_register(&test_##test_name);				\
+	}									\
+	static void test_name(const struct variant *variant)
+
+/* A test on every variant, and one that only makes sense on the kernel. */
+#define TEST(test_name)		TEST_WITH(test_name, 0, 0)
+#define KERNEL_TEST(test_name)	TEST_WITH(test_name, NEEDS_KERNEL, 0)
+
+/* End the test: failed, or impossible here. */
+_Noreturn void test_fail(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+_Noreturn void test_skip(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
+#define FAIL(...)	test_fail(__FILE__, __LINE__, __VA_ARGS__)
+#define SKIP(...)	test_skip(__VA_ARGS__)
+
+#define ASSERT(condition)							\
+	do {									\
+		if (!(condition))						\
+			FAIL("%s", #condition);					\
+	} while (0)
+
+#define ASSERT_EQ(got, want)							\
+	do {									\
+		unsigned long long got_ = (unsigned long long)(got);		\
+		unsigned long long want_ = (unsigned long long)(want);		\
+		if (got_ != want_)						\
+			FAIL("%s is %#llx, not %s (%#llx)", #got, got_, #want,	\
+			     want_);						\
+	} while (0)
+
+/* A call that returns 0 or -errno. */
+#define ASSERT_RET(call, want)							\
+	do {									\
+		long got_ = (call);						\
+		long want_ = (want);						\
+		if (got_ != want_)						\
+			FAIL("%s returned %s, not %s", #call, ret_name(got_),	\
+			     ret_name(want_));					\
+	} while (0)
+
+#define ASSERT_OK(call)	ASSERT_RET(call, 0)
+
+/* "0", "-EINVAL (Invalid argument)"; valid until called a few times more. */
+const char *ret_name(long ret);
+
+#endif /* CONFORMANCE_HARNESS_H */

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * Pins, as a device backend takes them: buffers registered with io_uring, by raw
+ * system calls.
+ */
+#define _GNU_SOURCE
+#include <linux/io_uring.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "env.h"
+
+void pin_pages(struct pin *pin, void *addr, size_t bytes)
+{
+	struct io_uring_params params = { 0 };
+	struct iovec iovec = { .iov_base = addr, .iov_len = bytes };
+
+	pin->fd = (int)syscall(__NR_io_uring_setup, 1, &params);
+	if (pin->fd < 0)
+		SKIP("io_uring_setup: %s", ret_name(-errno));
+	if (syscall(__NR_io_uring_register, pin->fd, IORING_REGISTER_BUFFERS,
+		    &iovec, 1))
+		FAIL("IORING_REGISTER_BUFFERS: %s", ret_name(-errno));
+}
+
+void unpin_pages(struct pin *pin)
+{
+	/* Closing would let go later, from a work item. */
+	if (syscall(__NR_io_uring_register, pin->fd, IORING_UNREGISTER_BUFFERS,
+		    NULL, 0))
+		FAIL("IORING_UNREGISTER_BUFFERS: %s", ret_name(-errno));
+	close(pin->fd);
+}

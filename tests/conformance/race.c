@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * Conversions against accesses from two vCPUs and a host thread.  All counts are
+ * bounded; what ends a test is work done, not time.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "env.h"
+
+#define RACE_PAGES	16
+#define ROUNDS		300
+/* A racing fault may hold a page for a moment, not for so many attempts. */
+#define ATTEMPTS	200
+
+struct vcpu_thread {
+	pthread_t thread;
+	struct gmem_vcpu *vcpu;
+	struct gmem_guest_cmd cmds[4];
+	size_t nr_cmds;
+	uint64_t rounds;
+	int ret;
+};
+
+static void *run_vcpu(void *opaque)
+{
+	struct vcpu_thread *self = opaque;
+	struct gmem_exit exit;
+
+	for (;;) {
+		self->ret = gmem_vcpu_run(self->vcpu, &exit);
+		if (self->ret)
+			return NULL;
+		if (exit.reason == KVM_EXIT_INTR)
+			continue;
+		/* Between two kinds a guest access may be told to come again. */
+		if (exit.reason == KVM_EXIT_MEMORY_FAULT)
+			continue;
+		if (exit.reason != GMEM_EXIT_GUEST_DONE) {
+			self->ret = -EIO;
+			return NULL;
+		}
+		self->ret = gmem_guest_finish(self->vcpu, self->cmds, self->nr_cmds,
+					      &self->rounds);
+		if (self->ret != -EBUSY)
+			return NULL;
+	}
+}
+
+static void start_vcpu(struct vcpu_thread *self, struct gmem_vcpu *vcpu)
+{
+	self->vcpu = vcpu;
+	ASSERT_OK(gmem_guest_start(vcpu, self->cmds, self->nr_cmds, 0));
+	ASSERT(!pthread_create(&self->thread, NULL, run_vcpu, self));
+}
+
+static void stop_vcpu(struct vcpu_thread *self)
+{
+	gmem_guest_stop(self->vcpu);
+	pthread_join(self->thread, NULL);
+	if (self->ret == -EILSEQ) {
+		for (size_t i = 0; i < self->nr_cmds; i++) {
+			if (self->cmds[i].status)
+				FAIL("command %zu: guest read %#llx at gpa %#llx", i,
+				     (unsigned long long)self->cmds[i].bad_value,
+				     (unsigned long long)self->cmds[i].bad_addr);
+		}
+	}
+	ASSERT_OK(self->ret);
+}
+
+struct host_thread {
+	pthread_t thread;
+	struct env *env;
+	uint64_t first;
+	uint64_t nr;
+	uint64_t value;		/* word 0 of page @first; words count up */
+	bool zeros_too;
+	bool stop;
+	uint64_t good;
+	uint64_t refused;
+	uint64_t bad_page;
+	uint64_t bad_value;
+	bool bad;
+};
+
+static void *read_pages(void *opaque)
+{
+	struct host_thread *self = opaque;
+	unsigned int seed = 1;
+
+	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
+		uint64_t word = (uint64_t)rand_r(&seed) % (self->nr * WORDS);
+		uint64_t *addr = (uint64_t *)addr_of(self->env, self->first) + word;
+		uint64_t got;
+
+		if (try_read(addr, &got, NULL)) {
+			self->refused++;
+			continue;
+		}
+		if (got != self->value + word && !(self->zeros_too && !got)) {
+			self->bad = true;
+			self->bad_page = self->first + word / WORDS;
+			self->bad_value = got;
+			return NULL;
+		}
+		self->good++;
+	}
+	return NULL;
+}
+
+static void start_host(struct host_thread *self)
+{
+	ASSERT(!pthread_create(&self->thread, NULL, read_pages, self));
+}
+
+static void stop_host(struct host_thread *self)
+{
+	__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
+	pthread_join(self->thread, NULL);
+	if (self->bad)
+		FAIL("host read %#llx in page %llu",
+		     (unsigned long long)self->bad_value,
+		     (unsigned long long)self->bad_page);
+}
+
+static void convert_patiently(struct env *env, uint64_t page, uint64_t nr,
+			      uint64_t attributes, uint32_t policy)
+{
+	int ret = -EAGAIN;
+
+	for (int i = 0; i < ATTEMPTS && ret == -EAGAIN; i++)
+		ret = convert(env, page, nr, attributes, policy);
+	ASSERT_OK(ret);
+}
+
+/* Two readers in the guest, one on the host; the data never changes. */
+TEST_WITH(readers_race_with_readable_conversions, 0, 300)
+{
+	struct vcpu_thread vcpus[2] = { 0 };
+	struct host_thread host = { .nr = RACE_PAGES, .value = 0x1000 };
+	unsigned int seed = 7;
+	struct env env;
+
+	env_open(&env, variant, RACE_PAGES, IN_PLACE_SHARED);
+	host_fill(&env, 0, RACE_PAGES, 0x1000);
+	host.env = &env;
+	for (unsigned int i = 0; i < 2; i++) {
+		vcpus[i].nr_cmds = 1;
+		vcpus[i].cmds[0] = (struct gmem_guest_cmd){
+			.op = GMEM_GUEST_CHECK, .addr = gpa_of(0),
+			.size = RACE_PAGES * PAGE, .value = 0x1000, .step = 1,
+		};
+		start_vcpu(&vcpus[i], env_vcpu(&env, i));
+	}
+	start_host(&host);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t page = (uint64_t)rand_r(&seed) % RACE_PAGES;
+		uint64_t nr = 1 + (uint64_t)rand_r(&seed) % (RACE_PAGES - page);
+
+		convert_patiently(&env, page, nr, i & 1 ? SHARED : PRIVATE, READABLE);
+	}
+	convert_patiently(&env, 0, RACE_PAGES, SHARED, READABLE);
+	stop_vcpu(&vcpus[0]);
+	stop_vcpu(&vcpus[1]);
+	stop_host(&host);
+	ASSERT_UNIFORM(&env, 0, RACE_PAGES, 's');
+	ASSERT_HOST_READS(&env, 0, RACE_PAGES, 0x1000);
+}
+
+/* Each vCPU writes its own half and reads it again: nothing may get lost. */
+TEST_WITH(writers_race_with_readable_conversions, 0, 300)
+{
+	struct vcpu_thread vcpus[2] = { 0 };
+	unsigned int seed = 11;
+	struct env env;
+
+	env_open(&env, variant, RACE_PAGES, IN_PLACE);
+	for (unsigned int i = 0; i < 2; i++) {
+		static const uint32_t ops[] = { GMEM_GUEST_FILL, GMEM_GUEST_CHECK };
+
+		vcpus[i].nr_cmds = 4;
+		for (int c = 0; c < 4; c++)
+			vcpus[i].cmds[c] = (struct gmem_guest_cmd){
+				.op = ops[c & 1],
+				.addr = gpa_of(i * RACE_PAGES / 2),
+				.size = RACE_PAGES / 2 * PAGE,
+				.value = ((uint64_t)(c / 2 + 1) << 40) + i,
+				.step = 3,
+			};
+		start_vcpu(&vcpus[i], env_vcpu(&env, i));
+	}
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t page = (uint64_t)rand_r(&seed) % RACE_PAGES;
+		uint64_t nr = 1 + (uint64_t)rand_r(&seed) % (RACE_PAGES - page);
+
+		convert_patiently(&env, page, nr, i & 1 ? PRIVATE : SHARED, READABLE);
+	}
+	stop_vcpu(&vcpus[0]);
+	stop_vcpu(&vcpus[1]);
+}
+
+/*
+ * ZERO under readers: what they read is the pattern or zeros, and after each
+ * conversion nothing of the pattern is left.
+ */
+TEST_WITH(readers_race_with_zero_conversions, 0, 300)
+{
+	struct host_thread host = { .nr = RACE_PAGES, .value = 0x1000, .zeros_too = true };
+	struct vcpu_thread vcpu = { .nr_cmds = 1 };
+	struct env env;
+
+	env_open(&env, variant, RACE_PAGES, IN_PLACE_SHARED);
+	host.env = &env;
+	/* It touches pages only: loads one word of each. */
+	vcpu.cmds[0] = (struct gmem_guest_cmd){
+		.op = GMEM_GUEST_LOAD, .addr = gpa_of(RACE_PAGES / 2), .size = 8,
+	};
+	start_vcpu(&vcpu, env_vcpu(&env, 1));
+	start_host(&host);
+	for (int i = 0; i < ROUNDS / 3; i++) {
+		host_fill(&env, 0, RACE_PAGES, 0x1000);
+		convert_patiently(&env, 0, RACE_PAGES, PRIVATE, ZERO);
+		if (i & 1)
+			ASSERT_GUEST_ZEROS(&env, 0, RACE_PAGES);
+		convert_patiently(&env, 0, RACE_PAGES, SHARED, i & 2 ? ZERO : READABLE);
+		ASSERT_HOST_ZEROS(&env, 0, RACE_PAGES);
+	}
+	stop_vcpu(&vcpu);
+	stop_host(&host);
+}
+
+/* A guest at a destroyed page, again and again, until it is converted. */
+TEST_WITH(guest_races_with_destroy, 0, 300)
+{
+	struct vcpu_thread vcpus[2] = { 0 };
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	for (unsigned int i = 0; i < 2; i++) {
+		vcpus[i].nr_cmds = 1;
+		vcpus[i].cmds[0] = (struct gmem_guest_cmd){
+			.op = GMEM_GUEST_CHECK, .addr = gpa_of(0),
+			.size = 4 * PAGE, .stride = 256,
+		};
+		start_vcpu(&vcpus[i], env_vcpu(&env, i));
+	}
+	for (int i = 0; i < ROUNDS; i++) {
+		convert_patiently(&env, 0, 4, i & 1 ? PRIVATE : SHARED, DESTROY);
+		convert_patiently(&env, 0, 4, i & 2 ? PRIVATE : SHARED,
+				  i & 4 ? ZERO : READABLE);
+	}
+	stop_vcpu(&vcpus[0]);
+	stop_vcpu(&vcpus[1]);
+}
+
+struct punch_thread {
+	pthread_t thread;
+	struct env *env;
+	int ret;
+};
+
+static void *punch(void *opaque)
+{
+	struct punch_thread *self = opaque;
+
+	for (int i = 0; i < ROUNDS && !self->ret; i++)
+		self->ret = gmem_file_punch_hole(self->env->file,
+						 (uint64_t)(i % 4) * PAGE, PAGE);
+	return NULL;
+}
+
+/* Nobody writes, so every reader reads zeros whatever happens. */
+TEST_WITH(holes_race_with_conversions_and_readers, 0, 300)
+{
+	struct host_thread host = { .nr = 4, .value = ~0ull << 32, .zeros_too = true };
+	struct vcpu_thread vcpu = { .nr_cmds = 1 };
+	struct punch_thread puncher = { 0 };
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE_SHARED);
+	host.env = &env;
+	puncher.env = &env;
+	vcpu.cmds[0] = (struct gmem_guest_cmd){
+		.op = GMEM_GUEST_CHECK, .addr = gpa_of(0), .size = 4 * PAGE,
+		.stride = 512,
+	};
+	start_vcpu(&vcpu, env_vcpu(&env, 0));
+	start_host(&host);
+	ASSERT(!pthread_create(&puncher.thread, NULL, punch, &puncher));
+	for (int i = 0; i < ROUNDS; i++)
+		convert_patiently(&env, 0, 4, i & 1 ? SHARED : PRIVATE,
+				  i & 2 ? ZERO : READABLE);
+	pthread_join(puncher.thread, NULL);
+	ASSERT_OK(puncher.ret);
+	stop_vcpu(&vcpu);
+	stop_host(&host);
+}
+
+/* Slots come and go under a vCPU while the file is converted. */
+TEST_WITH(slots_race_with_conversions, 0, 300)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 4, 0x100);
+	for (int i = 0; i < 50; i++) {
+		ASSERT_OK(convert(&env, 0, 4, i & 1 ? PRIVATE : SHARED, READABLE));
+		ASSERT_OK(gmem_slot_delete(env.vm, TEST_SLOT));
+		ASSERT_RET(convert(&env, 0, 4, i & 1 ? SHARED : PRIVATE, READABLE),
+			   -EPERM);
+		ASSERT_OK(bind_slot(&env, TEST_SLOT, TEST_GPA, 4, env.file, 0));
+		ASSERT_GUEST_READS(&env, 0, 4, 0x100);
+	}
+}
