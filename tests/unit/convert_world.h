@@ -61,6 +61,7 @@ struct world {
 	/* The state before, and where the transaction is. */
 	struct page before[WORLD_PAGES];
 	u64 word_before;
+	u64 map_bytes_before;
 	bool began;
 	bool ended;
 	bool unflushed;
@@ -403,6 +404,7 @@ static int world_convert(struct world *world, const struct gmem_convert_ops *ops
 		world->pages[i].attrs = gmem_attr_map_get(world->map, i);
 	memcpy(world->before, world->pages, sizeof(world->before));
 	world->word_before = world->request.word;
+	world->map_bytes_before = gmem_attr_map_bytes(world->map);
 	world->began = false;
 	world->ended = false;
 	world->unflushed = false;
@@ -475,6 +477,9 @@ static void assert_converted(struct world *world)
 static void assert_refused(struct world *world, u64 error_index)
 {
 	assert_untouched(world);
+	/* No reservation stays but a spare list, smaller than any leaf. */
+	assert_true(gmem_attr_map_bytes(world->map) <
+		    world->map_bytes_before + GMEM_LEAF_BYTES);
 	assert_int_equal(world->conv.converted, 0);
 	assert_int_equal(world->conv.error_index, error_index);
 	if (!world->lose_claim)

@@ -14,9 +14,10 @@ UNIT_TAP := build/tap
 UNIT_CC ?= $(CC)
 # For unit-mutants: another core/ to test.
 UNIT_CORE ?= core
+UNIT_WERROR ?= -Werror
 
 UNIT_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -Wall -Wextra \
-	-Wno-unused-parameter -Wmissing-prototypes -Werror \
+	-Wno-unused-parameter -Wmissing-prototypes $(UNIT_WERROR) \
 	-Itests/unit -Iemu/include -I$(UNIT_CORE) -Ilinux/include/uapi
 UNIT_LIBS := -lcmocka -lurcu-bp -lurcu-common -lpthread
 UNIT_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all
