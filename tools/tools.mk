@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+# gmemctl.  Linked statically, so that it runs in a test VM that holds nothing else.
+
+TOOLS_OUT := build/tools
+GMEMCTL_SRCS := $(addprefix tools/,gmemctl.c machine.c probe.c matrix.c run.c latency.c)
+GMEMCTL_OBJS := $(patsubst tools/%.c,$(TOOLS_OUT)/%.o,$(GMEMCTL_SRCS))
+
+$(TOOLS_OUT)/%.o: tools/%.c tools/tools.mk
+	@mkdir -p $(@D)
+	$(CC) $(GMEM_CPPFLAGS) $(GMEM_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/bin/gmemctl: $(GMEMCTL_OBJS) $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -static -pthread -o $@ $^ -ljson-c
+
+.PHONY: tools
+tools: build/bin/gmemctl
+
+-include $(GMEMCTL_OBJS:.o=.d)
