@@ -7,6 +7,7 @@ Everything here writes to stderr: stdout belongs to a program's result.
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -116,8 +117,10 @@ class Progress:
 
 
 @contextlib.contextmanager
-def interrupts_end_group(process):
-    """End a child's whole process group if this block is left early."""
+def child(command, **options):
+    """A child in a process group of its own, all of it ended on the way out."""
+    options.setdefault("stdin", subprocess.DEVNULL)
+    process = subprocess.Popen(command, start_new_session=True, **options)
     try:
         yield process
     except BaseException:

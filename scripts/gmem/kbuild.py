@@ -64,18 +64,18 @@ class Maker:
                    f"HOSTCC={self.compiler()}", *variables, *targets]
         return self.run_command(command, log, label=label, total=total)
 
-    def run_command(self, command, log, *, label, total, cwd=None):
+    def run_command(self, command, log, *, label, total, step=STEP):
         log.parent.mkdir(parents=True, exist_ok=True)
         progress = Progress(label, total)
         with open(log, "wb") as handle:
             handle.write((" ".join(command) + "\n").encode())
             handle.flush()
             process = subprocess.Popen(
-                command, cwd=cwd, env=self.environment,
+                command, env=self.environment,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                self._follow(process, handle, progress)
+                self._follow(process, handle, progress, step)
                 code = process.wait()
             except BaseException:
                 progress.clear()
@@ -89,7 +89,7 @@ class Maker:
         return progress.done
 
     @staticmethod
-    def _follow(process, handle, progress):
+    def _follow(process, handle, progress, step):
         selector = selectors.DefaultSelector()
         selector.register(process.stdout, selectors.EVENT_READ)
         rest = b""
@@ -105,7 +105,7 @@ class Maker:
             lines = (rest + data).split(b"\n")
             rest = lines.pop()
             for line in lines:
-                if STEP.match(line):
+                if step.match(line):
                     progress.advance()
 
     @staticmethod

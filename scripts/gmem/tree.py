@@ -249,7 +249,8 @@ class Tree:
                         [".git", "build-*"] + sorted(keep))
         subprocess.run(
             ["rsync", "-a", "--delete", "--exclude-from=-", f"{base}/",
-             f"{target}/"], input=rules, text=True, check=True)
+             f"{target}/"], input=rules, text=True,
+            stdout=subprocess.DEVNULL, check=True)
 
     def sync(self, find_pristine, discard_edits=False):
         """Bring the tree up to date; the caller holds the lock.

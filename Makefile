@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+#
+# gmem: 'make help' lists what can be made. Everything is made in build/, but for
+# the kernel, which is made in the cache (scripts/kernel-build --help).
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+CC := gcc
+CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
+
+# Order matters: the library embeds the guest, the programs link the library.
+-include guest/guest.mk
+-include lib/lib.mk
+-include tools/tools.mk
+-include tests/conformance/conformance.mk
+-include tests/unit/unit.mk
+-include bench/bench.mk
+
+.PHONY: help all lib tools conformance unit unit-build unit-long bench
+.PHONY: kernel kernel-coco selftests test test-long demo clean distclean
+
+all: lib tools conformance unit-build
+
+help:
+	@echo 'make              build the library, the tools and the test programs'
+	@echo 'make kernel       build the kernel with in-place conversion'
+	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
+	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
+	@echo 'make demo         boot that kernel in QEMU and show what it does'
+	@echo 'make unit         unit tests of core/'
+	@echo 'make test         every test, the fast ones first'
+	@echo 'make test-long    soaks: the random and racing tests for much longer'
+	@echo 'make bench        benchmarks'
+	@echo 'make clean        remove build/'
+	@echo 'make distclean    remove build/ and the cache with the kernel in it'
+	@echo
+	@echo 'KSRC=dir          build your own Linux 7.3 tree (copied, never modified)'
+	@echo 'GMEM_OFFLINE=1    never use the network'
+
+# Given on make's command line it reaches the scripts, too.
+export KSRC GMEM_OFFLINE GMEM_REQUIRE_KERNEL
+
+kernel:
+	scripts/kernel-build $(CONFIG)
+
+kernel-coco:
+	scripts/kernel-build coco
+
+selftests:
+	scripts/kernel-selftests
+
+demo: tools
+	scripts/demo
+
+test:
+	scripts/test
+
+test-long: unit-long
+	scripts/test-long
+
+clean:
+	rm -rf build
+
+distclean: clean
+	scripts/cache-clean

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+"""Test results, and reading and writing them as TAP."""
+
+import dataclasses
+import re
+
+from . import cache
+
+LINE = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*(.*?)\s*(#\s*SKIP\b.*)?$", re.I)
+PLAN = re.compile(r"1\.\.(\d+)\b")
+
+
+@dataclasses.dataclass
+class Result:
+    """One test."""
+
+    name: str
+    outcome: str                # "passed", "failed" or "skipped"
+    reason: str = ""
+
+
+def passed(name):
+    return Result(name, "passed")
+
+
+def failed(name, reason):
+    return Result(name, "failed", reason)
+
+
+def skipped(name, reason):
+    return Result(name, "skipped", reason)
+
+
+def parse(text, status=0):
+    """Results of one program that wrote TAP and ended with an exit status.
+
+    What was planned and never ended, and a bad exit status that no test
+    accounts for, are failures of their own.
+    """
+    results, planned = [], None
+    for line in text.splitlines():
+        plan = PLAN.match(line)
+        if plan:
+            planned = int(plan.group(1))
+            continue
+        match = LINE.match(line)
+        if not match:
+            continue
+        bad, number, name, skip = match.groups()
+        name = name or f"test {number}"
+        if skip:
+            reason = re.sub(r"^#\s*SKIP\s*", "", skip, flags=re.I)
+            results.append(skipped(name, reason))
+        elif bad:
+            results.append(failed(name, "not ok"))
+        else:
+            results.append(passed(name))
+    if planned is not None and planned > len(results):
+        results.append(failed("plan", f"{planned - len(results)} of {planned} "
+                              "tests never ended"))
+    elif planned is None and not results:
+        results.append(failed("output", "no TAP in it"))
+    if status and not any(r.outcome == "failed" for r in results):
+        results.append(failed("exit status", f"{status}, though no test failed"))
+    return results
+
+
+def write(path, results):
+    lines = ["TAP version 13", f"1..{len(results)}"]
+    for number, result in enumerate(results, 1):
+        word = "not ok" if result.outcome == "failed" else "ok"
+        skip = f" # SKIP {result.reason}" if result.outcome == "skipped" else ""
+        lines.append(f"{word} {number} - {result.name}{skip}")
+        if result.outcome == "failed" and result.reason:
+            lines += [f"# {line}" for line in result.reason.splitlines()]
+    cache.write_if_changed(path, ("\n".join(lines) + "\n").encode())
