@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "env.h"
@@ -266,6 +267,21 @@ int try_write(volatile void *addr, uint64_t value, void **fault)
 	return try_access((volatile uint64_t *)(uintptr_t)addr, &value, true, fault);
 }
 
+int try_madvise(void *addr, size_t bytes, int advice)
+{
+	int ret;
+
+	catch_sigbus();
+	if (sigsetjmp(fault_jump, 0)) {
+		fault_expected = false;
+		return SIGBUS;
+	}
+	fault_expected = true;
+	ret = madvise(addr, bytes, advice) ? -errno : 0;
+	fault_expected = false;
+	return ret;
+}
+
 void host_refused(struct env *env, uint64_t page, const char *file, int line)
 {
 	/* Not the page's first byte: the handler is told the very address. */
@@ -332,7 +348,7 @@ uint64_t frame_of(const volatile void *addr)
 	return got == sizeof(entry) && (entry & present) ? entry & frame : 0;
 }
 
-uint64_t free_memory(void)
+uint64_t cached_memory(void)
 {
 	unsigned long long kib = 0;
 	char line[128];
@@ -342,7 +358,7 @@ uint64_t free_memory(void)
 	if (!file)
 		SKIP("no /proc/meminfo");
 	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "MemFree: %llu kB", &kib) == 1)
+		if (sscanf(line, "Cached: %llu kB", &kib) == 1)
 			break;
 	}
 	fclose(file);

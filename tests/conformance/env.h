@@ -103,6 +103,9 @@ void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
 int try_read(const volatile void *addr, uint64_t *value, void **fault);
 int try_write(volatile void *addr, uint64_t value, void **fault);
 
+/* madvise(); 0, -errno, or SIGBUS if it came with one. */
+int try_madvise(void *addr, size_t bytes, int advice);
+
 void host_refused(struct env *env, uint64_t page, const char *file, int line);
 void guest_refused(struct env *env, uint64_t page, const char *file, int line);
 /* The host gets SIGBUS for reading and writing, at the right address. */
@@ -139,7 +142,10 @@ void canvas_paint(struct env *env);
 void canvas_check(struct env *env, const char *file, int line);
 #define ASSERT_CANVAS(env)	canvas_check(env, __FILE__, __LINE__)
 
-/* MemFree of /proc/meminfo in bytes. */
-uint64_t free_memory(void);
+/*
+ * Bytes that files hold, by /proc/meminfo.  MemFree would not do: pages that were
+ * freed a moment ago lie in per-CPU lists, which it does not count.
+ */
+uint64_t cached_memory(void);
 
 #endif /* CONFORMANCE_ENV_H */
