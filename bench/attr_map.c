@@ -35,7 +35,8 @@
 #define MAX_ROUNDS	15
 #define NR_LOOKUPS	(1u << 19)
 #define NR_SETS		(1u << 16)
-#define NR_LARGE_SETS	64
+#define NR_LARGE_SETS	256
+#define NR_PASSES	8
 
 static int rounds = 5;
 static bool full;
@@ -199,39 +200,53 @@ static void measure_set(struct run *run)
 	run->with->flush();
 }
 
+static unsigned int saved[NR_LARGE_SETS][PAGES_2M];
+
+static void save_chunk(struct run *run, unsigned int *attrs, bench_u64 start)
+{
+	for (bench_u64 page = 0; page < PAGES_2M; page++)
+		attrs[page] = run->with->get(run->map, start + page);
+}
+
+static void restore_chunk(struct run *run, const unsigned int *attrs, bench_u64 start)
+{
+	for (bench_u64 page = 0, next; page < PAGES_2M; page = next) {
+		for (next = page + 1; next < PAGES_2M && attrs[next] == attrs[page]; )
+			next++;
+		run->with->set(run->map, start + page, start + next, attrs[page]);
+	}
+}
+
 /*
- * Different chunks of 2 MiB are set.  In the uniform guest they go over; where
- * there are small pages they swallow them, and what they were is put back
- * outside the measured time.
+ * Different chunks of 2 MiB go shared, of the bounce buffer if there is one.
+ * What they were is put back outside the measured time.
  */
 static void measure_large(struct run *run)
 {
 	bench_u64 area = run->pattern == SWIOTLB ? BUFFER_PAGES : run->nr_pages;
 	bench_u64 from = run->pattern == SWIOTLB ? BUFFER_START : 0;
-	static unsigned int attrs[NR_LARGE_SETS][PAGES_2M];
-	bench_u64 chunk[NR_LARGE_SETS];
-	unsigned int nr = area / PAGES_2M / 2 < NR_LARGE_SETS ?
-			  area / PAGES_2M / 2 : NR_LARGE_SETS;
-	bench_u64 stride = area / nr / PAGES_2M * PAGES_2M;
-	double start;
+	unsigned int chunks = area / PAGES_2M;
+	unsigned int nr = chunks < NR_LARGE_SETS ? chunks : NR_LARGE_SETS;
+	bench_u64 stride = chunks / nr * PAGES_2M;
+	double seconds = 0, start;
 
-	for (unsigned int i = 0; i < nr; i++) {
-		chunk[i] = from + i * stride + next_random() % (stride / PAGES_2M) * PAGES_2M;
-		for (bench_u64 page = 0; page < PAGES_2M; page++)
-			attrs[i][page] = run->with->get(run->map, chunk[i] + page);
-	}
+	for (int pass = 0; pass < NR_PASSES; pass++) {
+		bench_u64 first = from + next_random() % (stride / PAGES_2M) * PAGES_2M;
 
-	start = now();
-	for (unsigned int i = 0; i < nr; i++)
-		run->with->set(run->map, chunk[i], chunk[i] + PAGES_2M, 0);
-	sample(&run->large, (now() - start) / nr * 1e9);
+		for (unsigned int i = 0; i < nr; i++)
+			save_chunk(run, saved[i], first + i * stride);
 
-	for (unsigned int i = 0; i < nr; i++) {
-		for (bench_u64 page = 0; page < PAGES_2M; page++)
-			run->with->set(run->map, chunk[i] + page, chunk[i] + page + 1,
-				       attrs[i][page]);
+		start = now();
+		for (unsigned int i = 0; i < nr; i++)
+			run->with->set(run->map, first + i * stride,
+				       first + i * stride + PAGES_2M, 0);
+		seconds += now() - start;
+
+		for (unsigned int i = 0; i < nr; i++)
+			restore_chunk(run, saved[i], first + i * stride);
 	}
 	run->with->flush();
+	sample(&run->large, seconds / nr / NR_PASSES * 1e9);
 }
 
 /* The whole guest goes private, whatever it was; then what that freed. */
@@ -239,7 +254,6 @@ static void measure_whole(struct run *run)
 {
 	double start, middle;
 
-	sample(&run->bytes, run->with->bytes(run->map));
 	start = now();
 	run->with->set(run->map, 0, run->nr_pages,
 		       run->pattern == UNIFORM ? 0 : BENCH_PRIVATE);
@@ -263,6 +277,7 @@ static void measure(struct result *result, const struct contender *with,
 	run.map = with->create(guest->nr_pages);
 	for (int i = 0; i < nr; i++) {
 		make_pattern(&run);
+		sample(&run.bytes, with->bytes(run.map));
 		measure_get(&run);
 		measure_set(&run);
 		measure_large(&run);

@@ -405,17 +405,42 @@ static int reserve(struct gmem_attr_map *map, const struct need *need)
 	return 0;
 }
 
+static void drop_reservations(struct gmem_attr_map *map)
+{
+	while (map->nr_leaves)
+		gmem_leaf_free(map->leaves[--map->nr_leaves]);
+	while (map->nr_mids)
+		gmem_table_free(map->mids[--map->nr_mids]);
+
+	if (map->retired && map->retired->max > RETIRED_SPARE) {
+		gmem_table_free(map->retired);
+		map->retired = NULL;
+	}
+}
+
+/* Does the range cover a part of one leaf that exists: the common case. */
+static bool lies_in_leaf(const struct gmem_attr_map *map, u64 start, u64 end)
+{
+	void **mid = map->root[start >> ROOT_SHIFT];
+
+	return end <= leaf_chunk_end(start) && !covers_leaf(start, end) &&
+	       !entry_is_state(mid) && !entry_is_state(mid[mid_index(start)]);
+}
+
 int gmem_attr_map_prepare(struct gmem_attr_map *map, u64 start, u64 end,
 			  unsigned int attrs)
 {
 	struct need need = {};
 	int ret;
 
-	gmem_attr_map_cancel(map);
+	drop_reservations(map);
 	if (start >= end || end > map->nr_pages || attrs & ~GMEM_ATTR_MASK)
 		return -EINVAL;
 
 	end = padded_end(map, end);
+	if (lies_in_leaf(map, start, end) && map->retired)
+		return 0;
+
 	for (u64 next; start < end; start = next) {
 		next = min(root_chunk_end(map, start), end);
 		if (covers_root_chunk(map, start, next))
@@ -426,7 +451,7 @@ int gmem_attr_map_prepare(struct gmem_attr_map *map, u64 start, u64 end,
 
 	ret = reserve(map, &need);
 	if (ret)
-		gmem_attr_map_cancel(map);
+		drop_reservations(map);
 	return ret;
 }
 
@@ -517,14 +542,13 @@ static void set_root_part(struct gmem_attr_map *map, u64 start, u64 end,
 			  unsigned int attrs)
 {
 	void **root = &map->root[start >> ROOT_SHIFT];
-	u64 nr_entries = mid_entries(map, start);
-	u64 first = mid_index(start);
+	u64 first = start;
 	void **mid = *root;
 
 	if (*root == state_entry(attrs))
 		return;
 	if (entry_is_state(*root))
-		mid = take_mid(map, nr_entries, *root);
+		mid = take_mid(map, mid_entries(map, start), *root);
 
 	for (u64 next; start < end; start = next) {
 		void **entry = &mid[mid_index(start)];
@@ -538,8 +562,8 @@ static void set_root_part(struct gmem_attr_map *map, u64 start, u64 end,
 
 	if (entry_is_state(*root)) {
 		smp_store_release(root, (void *)mid);
-	} else if (mid[first] == state_entry(attrs) &&
-		   entries_are(mid, nr_entries, attrs)) {
+	} else if (mid[mid_index(first)] == state_entry(attrs) &&
+		   entries_are(mid, mid_entries(map, first), attrs)) {
 		smp_store_release(root, state_entry(attrs));
 		retire_mid(map, mid);
 	}
@@ -573,20 +597,12 @@ void gmem_attr_map_commit(struct gmem_attr_map *map, u64 start, u64 end,
 		gmem_defer(&map->retired->deferred, free_retired);
 		map->retired = NULL;
 	}
-	gmem_attr_map_cancel(map);
+	drop_reservations(map);
 }
 
 void gmem_attr_map_cancel(struct gmem_attr_map *map)
 {
-	while (map->nr_leaves)
-		gmem_leaf_free(map->leaves[--map->nr_leaves]);
-	while (map->nr_mids)
-		gmem_table_free(map->mids[--map->nr_mids]);
-
-	if (map->retired && map->retired->max > RETIRED_SPARE) {
-		gmem_table_free(map->retired);
-		map->retired = NULL;
-	}
+	drop_reservations(map);
 }
 
 static u64 mid_tree_bytes(const struct gmem_attr_map *map, u64 index)
