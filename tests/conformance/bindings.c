@@ -62,6 +62,37 @@ TEST(slot_in_the_middle_of_a_file)
 		   -ENXIO);
 }
 
+TEST(offset_is_bound_once)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	ASSERT_RET(bind_slot(&env, 1, 2 * TEST_GPA, 4, env.file, 0), -EEXIST);
+	ASSERT_RET(bind_slot(&env, 1, 2 * TEST_GPA, 1, env.file, 3), -EEXIST);
+	guest_fill(&env, 0, 4, 0x100);
+	ASSERT_OK(convert(&env, 0, 4, SHARED, READABLE));
+	ASSERT_HOST_READS(&env, 0, 4, 0x100);
+}
+
+/* Dirty logging never worked for guest_memfd, and still does not. */
+KERNEL_TEST(dirty_logging_is_refused)
+{
+	struct kvm_userspace_memory_region2 region = {
+		.slot = 1, .flags = KVM_MEM_GUEST_MEMFD | KVM_MEM_LOG_DIRTY_PAGES,
+		.guest_phys_addr = 2 * TEST_GPA, .memory_size = 4 * PAGE,
+	};
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	ASSERT_OK(gmem_slot_delete(env.vm, TEST_SLOT));
+	region.userspace_addr = (uintptr_t)env.memory;
+	region.guest_memfd = (uint32_t)gmem_file_fd(env.file);
+	ASSERT(ioctl(gmem_vm_fd(env.vm), KVM_SET_USER_MEMORY_REGION2, &region) == -1);
+	ASSERT_EQ(errno, EINVAL);
+	region.flags = KVM_MEM_GUEST_MEMFD;
+	ASSERT(!ioctl(gmem_vm_fd(env.vm), KVM_SET_USER_MEMORY_REGION2, &region));
+}
+
 TEST(attributes_outlive_a_slot)
 {
 	struct env env;

@@ -392,6 +392,33 @@ TEST_WITH(ranges_of_every_size_convert, 0, 300)
 	}
 }
 
+/* Nothing is populated but a few pages, so it costs next to nothing. */
+TEST(sparse_256_gib_convert_as_one)
+{
+	const uint64_t nr = 1ull << 26;
+	static const uint64_t touched[] = { 0, 513, 1ull << 18, (1ull << 26) - 1 };
+	struct env env;
+	uint64_t pages;
+
+	env_open(&env, variant, nr, IN_PLACE);
+	for (int i = 0; i < 4; i++)
+		guest_fill(&env, touched[i], 1, 0x100 + touched[i]);
+	ASSERT_OK(convert_count(&env, 0, nr, SHARED, READABLE, &pages));
+	ASSERT_EQ(pages, nr);
+	ASSERT_UNIFORM(&env, 0, nr, 's');
+	for (int i = 0; i < 4; i++)
+		ASSERT_HOST_READS(&env, touched[i], 1, 0x100 + touched[i]);
+	ASSERT_OK(convert(&env, 1, nr - 2, PRIVATE, ZERO));
+	ASSERT_UNIFORM(&env, 0, 1, 's');
+	ASSERT_UNIFORM(&env, 1, nr - 2, 'p');
+	ASSERT_UNIFORM(&env, nr - 1, 1, 's');
+	ASSERT_GUEST_ZEROS(&env, touched[1], 1);
+	ASSERT_HOST_READS(&env, nr - 1, 1, 0x100 + nr - 1);
+	ASSERT_OK(convert_count(&env, 0, nr, PRIVATE, DESTROY, &pages));
+	ASSERT_EQ(pages, nr);
+	ASSERT_UNIFORM(&env, 0, nr, 'D');
+}
+
 /* A request that a VMM splits, over several calls and out of order. */
 TEST(split_request_ends_as_the_whole)
 {

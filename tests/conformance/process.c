@@ -210,6 +210,46 @@ TEST(system_calls_on_private_memory_fail)
 	ASSERT_STATE(&env, "ppsd");
 }
 
+/* The way of debuggers. */
+KERNEL_TEST(proc_mem_does_not_reach_private_memory)
+{
+	uint64_t word = 0;
+	struct env env;
+	int fd;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	guest_fill(&env, 0, 2, 0x300);
+	ASSERT_OK(convert(&env, 1, 1, SHARED, READABLE));
+	fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	ASSERT(fd >= 0);
+	ASSERT_EQ(pread(fd, &word, 8, (off_t)(uintptr_t)addr_of(&env, 1)), 8);
+	ASSERT_EQ(word, 0x300 + WORDS);
+	ASSERT(pread(fd, &word, 8, (off_t)(uintptr_t)addr_of(&env, 0)) == -1);
+	ASSERT(pwrite(fd, &word, 8, (off_t)(uintptr_t)addr_of(&env, 0)) == -1);
+	ASSERT_GUEST_READS(&env, 0, 2, 0x300);
+}
+
+KERNEL_TEST(moved_mapping_follows)
+{
+	struct env env;
+	void *moved;
+
+	env_open(&env, variant, 4, IN_PLACE_SHARED);
+	host_fill(&env, 0, 4, 0x100);
+	moved = mmap(NULL, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(moved != MAP_FAILED);
+	moved = mremap(env.memory, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		       moved);
+	ASSERT(moved != MAP_FAILED);
+	env.memory = moved;
+	ASSERT_OK(convert(&env, 1, 1, PRIVATE, READABLE));
+	ASSERT_HOST_READS(&env, 0, 1, 0x100);
+	ASSERT_HOST_REFUSED(&env, 1);
+	/* Gone from the page tables, not from the file. */
+	ASSERT(!madvise(env.memory, PAGE, MADV_DONTNEED));
+	ASSERT_HOST_READS(&env, 0, 1, 0x100);
+}
+
 KERNEL_TEST(file_itself_has_no_read_and_write)
 {
 	char byte = 0;

@@ -257,6 +257,62 @@ TEST_WITH(guest_races_with_destroy, 0, 300)
 	stop_vcpu(&vcpus[1]);
 }
 
+struct convert_thread {
+	pthread_t thread;
+	struct env *env;
+	unsigned int seed;
+	int64_t balance;	/* pages to shared minus pages to private */
+	int ret;
+};
+
+static void *convert_at_random(void *opaque)
+{
+	struct convert_thread *self = opaque;
+
+	for (int i = 0; i < ROUNDS && !self->ret; i++) {
+		uint64_t page = (uint64_t)rand_r(&self->seed) % RACE_PAGES;
+		uint64_t nr = 1 + (uint64_t)rand_r(&self->seed) % (RACE_PAGES - page);
+		bool to_private = rand_r(&self->seed) & 1;
+		uint64_t pages = 0;
+
+		self->ret = convert_count(self->env, page, nr,
+					  to_private ? PRIVATE : SHARED, READABLE,
+					  &pages);
+		self->balance += to_private ? -(int64_t)pages : (int64_t)pages;
+		if (self->ret == -EAGAIN)
+			self->ret = 0;
+	}
+	return NULL;
+}
+
+/* Every page that changes sides is counted by one request, and by one only. */
+TEST_WITH(two_converters_count_every_page_once, 0, 300)
+{
+	struct convert_thread threads[2] = { 0 };
+	struct gmem_run runs[RACE_PAGES];
+	size_t nr_runs = RACE_PAGES;
+	int64_t shared = 0;
+	struct env env;
+
+	env_open(&env, variant, RACE_PAGES, IN_PLACE);
+	guest_fill(&env, 0, RACE_PAGES, 0x1000);
+	for (unsigned int i = 0; i < 2; i++) {
+		threads[i].env = &env;
+		threads[i].seed = 100 + i;
+		ASSERT(!pthread_create(&threads[i].thread, NULL, convert_at_random,
+				       &threads[i]));
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		pthread_join(threads[i].thread, NULL);
+		ASSERT_OK(threads[i].ret);
+	}
+	ASSERT_OK(gmem_get_attributes(env.file, 0, RACE_PAGES * PAGE, runs, &nr_runs));
+	for (size_t i = 0; i < nr_runs; i++)
+		shared += runs[i].attributes ? 0 : (int64_t)(runs[i].bytes / PAGE);
+	ASSERT_EQ(threads[0].balance + threads[1].balance, shared);
+	ASSERT_GUEST_READS(&env, 0, RACE_PAGES, 0x1000);
+}
+
 struct punch_thread {
 	pthread_t thread;
 	struct env *env;
