@@ -172,7 +172,8 @@ static void gmem_op_unmap_shared(struct gmem_conversion *conv, u64 start, u64 en
 {
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
 
-	unmap_mapping_pages(fc->mapping, start, end - start, false);
+	/* All mappings are shared; "even cows" drops the marks that poison left. */
+	unmap_mapping_pages(fc->mapping, start, end - start, true);
 	gmem_zap_guest(fc, start, end, KVM_FILTER_SHARED);
 }
 
@@ -280,7 +281,7 @@ static int gmem_check_folio(struct gmem_file_conversion *fc, struct folio *folio
 
 		/* By a user fault that was in flight when the range was unmapped. */
 		if (folio_mapped(folio))
-			unmap_mapping_pages(fc->mapping, folio->index, 1, false);
+			unmap_mapping_pages(fc->mapping, folio->index, 1, true);
 
 		/* One reference is the batch's. */
 		busy = folio_ref_count(folio) != folio_expected_ref_count(folio) + 1;
