@@ -95,6 +95,8 @@ Dir::Cache::srcpkgcache "";
 APT::Sandbox::User "";
 APT::Update::Post-Invoke "";
 Acquire::Languages "none";
+// A snapshot is old by nature; what is fetched is pinned by its SHA-256.
+Acquire::Check-Valid-Until "false";
 Acquire::Retries "2";
 Acquire::http::Timeout "20";
 Acquire::https::Timeout "20";
