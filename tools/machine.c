@@ -8,7 +8,7 @@
 
 #include "gmemctl.h"
 
-#define REMEDY	"; 'make demo' boots a kernel that can in QEMU"
+#define REMEDY	", or run 'make demo', which brings a kernel that can and boots it in QEMU"
 
 const char *errno_word(int ret)
 {
@@ -47,12 +47,12 @@ int open_engine(struct gmem_engine **enginep)
 	case -ENOENT:
 	case -ENODEV:
 		fputs("gmemctl: this machine has no KVM (/dev/kvm): load kvm_amd or "
-		      "kvm_intel" REMEDY "\n", stderr);
+		      "kvm_intel" REMEDY ".\n", stderr);
 		return STATUS_UNAVAILABLE;
 	case -EACCES:
 	case -EPERM:
 		fputs("gmemctl: /dev/kvm is not yours to open: run as root or join "
-		      "the group 'kvm'\n", stderr);
+		      "the group 'kvm'.\n", stderr);
 		return STATUS_UNAVAILABLE;
 	default:
 		return failed("/dev/kvm", ret);
@@ -64,11 +64,12 @@ int report_unavailable(const struct gmem_caps *caps)
 	const char *platform = gmem_platform_name(caps->platform);
 
 	if (!caps->vm_available)
-		fprintf(stderr, "gmemctl: this kernel's KVM cannot create a VM of type "
-			"'%s' (CONFIG_KVM_SW_PROTECTED_VM)" REMEDY "\n", platform);
+		fprintf(stderr, "gmemctl: KVM cannot create a VM of type '%s' here: boot "
+			"a kernel with CONFIG_KVM_SW_PROTECTED_VM" REMEDY ".\n", platform);
 	else
-		fprintf(stderr, "gmemctl: this kernel does not convert guest memory in "
-			"place for VMs of type '%s'" REMEDY "\n", platform);
+		fprintf(stderr, "gmemctl: this kernel does not convert memory of a VM of "
+			"type '%s' in place: boot one from 'make kernel'" REMEDY ".\n",
+			platform);
 	return STATUS_UNAVAILABLE;
 }
 
