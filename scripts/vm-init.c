@@ -102,6 +102,16 @@ static void mount_at(const char *type, const char *where, const char *options)
 		fprintf(stderr, "vm-init: mount %s on %s: %m\n", type, where);
 }
 
+static void write_setting(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	write_all(fd, value, strlen(value));
+	close(fd);
+}
+
 static void set_up(void)
 {
 	struct termios mode;
@@ -116,6 +126,8 @@ static void set_up(void)
 	mount_at("cgroup2", "/sys/fs/cgroup", NULL);
 	symlink("/proc/self/fd", "/dev/fd");
 	chmod("/dev/kvm", 0666);
+	/* A busy host must not look like a lockup in here. */
+	write_setting("/proc/sys/kernel/watchdog_thresh", "60");
 
 	control = open(CONTROL, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (control < 0)
@@ -235,16 +247,6 @@ static bool forward(int output[2], int wait_ms)
 	return true;
 }
 
-static void show_blocked_tasks(void)
-{
-	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		write_all(fd, "w", 1);
-		close(fd);
-	}
-}
-
 /* Return: the wait status, or -1 when the job's time was up. */
 static int run_job(const struct job *job)
 {
@@ -271,7 +273,7 @@ static int run_job(const struct job *job)
 			}
 		if (!ended && now_ms() > deadline) {
 			late = true;
-			show_blocked_tasks();
+			write_setting("/proc/sysrq-trigger", "w");
 			break;
 		}
 	}

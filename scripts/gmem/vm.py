@@ -61,7 +61,7 @@ class Machine:
         model = "EPYC,+svm,+npt" if self.accel == "tcg" else "host"
         words = ["console=ttyS0", "panic=-1", "oops=panic", "rdinit=/init",
                  "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120",
-                 "watchdog_thresh=60", self.append]
+                 self.append]
         return [self.qemu, "-nodefaults", "-no-user-config", "-display", "none",
                 "-machine", "q35", "-accel", accel, "-cpu", model,
                 "-smp", str(self.cpus), "-m", self.memory, "-no-reboot",
