@@ -563,7 +563,8 @@ struct gmem_exit {
 /**
  * gmem_vcpu_run() - run a vCPU on the calling thread until it exits
  * @vcpu: the vCPU
- * @exit: out: why it stopped; KVM_EXIT_INTR for a signal
+ * @exit: out: why it stopped; KVM_EXIT_INTR for a signal, and whenever running
+ *	again is all that there is to do
  *
  * Context: one thread at a time for each vCPU.
  * Return: 0; -errno of the engine if there is no exit to tell of.
@@ -607,6 +608,7 @@ int gmem_vcpu_serve_hypercall(struct gmem_vcpu *vcpu, const struct gmem_exit *ex
  * Takes guest physical addresses 1 MiB to 2 MiB + 4 KiB for itself.  Guest
  * virtual addresses are guest physical ones, up to 512 GiB.
  *
+ * Context: before other threads use the VM.
  * Return: 0; -EBUSY if the VM has vCPUs; -EEXIST if it was loaded or the
  *	   addresses are taken; -EOPNOTSUPP if the processor cannot; -ENOMEM.
  */

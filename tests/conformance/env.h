@@ -122,7 +122,8 @@ struct pin {
 	int fd;
 };
 
-/* Hold pages as a device backend would; SKIPs if nothing can pin here. */
+/* Hold pages as a device backend would.  False: the pages cannot be held. */
+bool try_pin_pages(struct pin *pin, void *addr, size_t bytes);
 void pin_pages(struct pin *pin, void *addr, size_t bytes);
 void unpin_pages(struct pin *pin);
 

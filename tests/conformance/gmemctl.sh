@@ -79,6 +79,18 @@ check_says "run counts" '^[1-9][0-9]* conversions'
 check "run works under READABLE" 0 0 gmemctl run --seconds=1 --policy=readable --size=8K --json
 check_says "run counts errors" '"errors": 0,'
 
+# Ended early, it still tells what it did.
+ended_by_signal()
+{
+	gmemctl run --seconds=60 &
+	child=$!
+	sleep 1
+	kill -TERM "$child"
+	wait "$child"
+}
+check "run ends at a signal" 0 0 ended_by_signal
+check_says "run sums up at a signal" '^[1-9][0-9]* conversions'
+
 mv /dev/kvm /dev/kvm.hidden 2>/dev/null
 if [ ! -e /dev/kvm ]; then
 	for command in probe matrix run; do

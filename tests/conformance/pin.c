@@ -11,7 +11,7 @@
 
 #include "env.h"
 
-void pin_pages(struct pin *pin, void *addr, size_t bytes)
+bool try_pin_pages(struct pin *pin, void *addr, size_t bytes)
 {
 	struct io_uring_params params = { 0 };
 	struct iovec iovec = { .iov_base = addr, .iov_len = bytes };
@@ -19,9 +19,19 @@ void pin_pages(struct pin *pin, void *addr, size_t bytes)
 	pin->fd = (int)syscall(__NR_io_uring_setup, 1, &params);
 	if (pin->fd < 0)
 		SKIP("io_uring_setup: %s", ret_name(-errno));
-	if (syscall(__NR_io_uring_register, pin->fd, IORING_REGISTER_BUFFERS,
-		    &iovec, 1))
+	if (!syscall(__NR_io_uring_register, pin->fd, IORING_REGISTER_BUFFERS,
+		     &iovec, 1))
+		return true;
+	if (errno != EFAULT)
 		FAIL("IORING_REGISTER_BUFFERS: %s", ret_name(-errno));
+	close(pin->fd);
+	return false;
+}
+
+void pin_pages(struct pin *pin, void *addr, size_t bytes)
+{
+	if (!try_pin_pages(pin, addr, bytes))
+		FAIL("the pages cannot be pinned");
 }
 
 void unpin_pages(struct pin *pin)

@@ -122,6 +122,7 @@ KERNEL_TEST(private_page_cannot_be_pinned)
 {
 	struct iovec iovec;
 	int pipe_fds[2];
+	struct pin pin;
 	struct env env;
 
 	env_open(&env, variant, 1, IN_PLACE);
@@ -131,6 +132,7 @@ KERNEL_TEST(private_page_cannot_be_pinned)
 	iovec.iov_len = PAGE;
 	ASSERT(vmsplice(pipe_fds[1], &iovec, 1, 0) == -1);
 	ASSERT_EQ(errno, EFAULT);
+	ASSERT(!try_pin_pages(&pin, addr_of(&env, 0), PAGE));
 }
 
 static void move_to_cpu(int cpu)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "env.h"
 
@@ -255,6 +256,147 @@ TEST_WITH(guest_races_with_destroy, 0, 300)
 	}
 	stop_vcpu(&vcpus[0]);
 	stop_vcpu(&vcpus[1]);
+}
+
+struct writer_thread {
+	pthread_t thread;
+	struct env *env;
+	bool stop;
+	bool count;		/* store the number of the store, else ~0 */
+	uint64_t stores;	/* that did not fault */
+	uint64_t refused;
+};
+
+static void *write_pages(void *opaque)
+{
+	struct writer_thread *self = opaque;
+	unsigned char *word = addr_of(self->env, 0) + 0x400;
+
+	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
+		uint64_t value = self->count ? self->stores + 1 : ~0ull;
+
+		if (try_write(word, value, NULL))
+			self->refused++;
+		else
+			self->stores++;
+	}
+	return NULL;
+}
+
+static void start_writer(struct writer_thread *self, struct env *env, bool count)
+{
+	self->env = env;
+	self->count = count;
+	ASSERT(!pthread_create(&self->thread, NULL, write_pages, self));
+}
+
+static void stop_writer(struct writer_thread *self)
+{
+	__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
+	pthread_join(self->thread, NULL);
+}
+
+/* A stale translation would let a late store through. */
+TEST_WITH(no_host_store_reaches_private_memory, 0, 300)
+{
+	struct writer_thread writer = { 0 };
+	struct env env;
+
+	env_open(&env, variant, 1, IN_PLACE_SHARED);
+	start_writer(&writer, &env, false);
+	for (int i = 0; i < ROUNDS; i++) {
+		convert_patiently(&env, 0, 1, PRIVATE, ZERO);
+		ASSERT_GUEST_ZEROS(&env, 0, 1);
+		ASSERT_GUEST_ZEROS(&env, 0, 1);
+		convert_patiently(&env, 0, 1, SHARED, i & 1 ? ZERO : READABLE);
+	}
+	stop_writer(&writer);
+	ASSERT(writer.refused);
+}
+
+/* A store that did not fault is there, whatever was converted meanwhile. */
+TEST_WITH(host_stores_survive_readable_conversions, 0, 300)
+{
+	struct writer_thread writer = { 0 };
+	uint64_t seen = 0, last = 0;
+	struct env env;
+
+	env_open(&env, variant, 1, IN_PLACE_SHARED);
+	start_writer(&writer, &env, true);
+	for (int i = 0; i < ROUNDS; i++) {
+		convert_patiently(&env, 0, 1, PRIVATE, READABLE);
+		ASSERT_OK(gmem_guest_load(env_vcpu(&env, 0), gpa_of(0) + 0x400, &seen));
+		if (seen < last)
+			FAIL("a store was lost: %llu after %llu",
+			     (unsigned long long)seen, (unsigned long long)last);
+		last = seen;
+		convert_patiently(&env, 0, 1, SHARED, READABLE);
+	}
+	stop_writer(&writer);
+	ASSERT_OK(gmem_guest_load(env_vcpu(&env, 0), gpa_of(0) + 0x400, &seen));
+	ASSERT_EQ(seen, writer.stores);
+}
+
+struct pin_thread {
+	pthread_t thread;
+	struct env *env;
+	bool stop;
+	uint64_t generation;	/* odd while the page is pinned for sure */
+};
+
+static void *pin_and_unpin(void *opaque)
+{
+	struct pin_thread *self = opaque;
+
+	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
+		struct pin pin;
+
+		/* A private page cannot be pinned: try again. */
+		if (!try_pin_pages(&pin, addr_of(self->env, 0), PAGE))
+			continue;
+		__atomic_fetch_add(&self->generation, 1, __ATOMIC_SEQ_CST);
+		usleep(500);
+		__atomic_fetch_add(&self->generation, 1, __ATOMIC_SEQ_CST);
+		unpin_pages(&pin);
+	}
+	return NULL;
+}
+
+/* No moment in which a page is private and somebody outside holds it. */
+TEST_WITH(pins_race_with_conversions, 0, 300)
+{
+	struct pin_thread pinner = { 0 };
+	unsigned int refused = 0, done = 0;
+	struct env env;
+
+	env_open(&env, variant, 1, IN_PLACE_SHARED);
+	pinner.env = &env;
+	ASSERT(!pthread_create(&pinner.thread, NULL, pin_and_unpin, &pinner));
+	for (int i = 0; i < 20 * ROUNDS && (refused < 20 || done < 20); i++) {
+		uint64_t before, after;
+		int ret;
+
+		before = __atomic_load_n(&pinner.generation, __ATOMIC_SEQ_CST);
+		ret = convert(&env, 0, 1, PRIVATE, READABLE);
+		after = __atomic_load_n(&pinner.generation, __ATOMIC_SEQ_CST);
+		if (ret == -EAGAIN) {
+			refused++;
+			continue;
+		}
+		ASSERT_OK(ret);
+		done++;
+		if (before == after && before % 2)
+			FAIL("a pinned page went private");
+		/* Now nobody gets at it. */
+		usleep(200);
+		if (__atomic_load_n(&pinner.generation, __ATOMIC_SEQ_CST) != after &&
+		    after % 2 == 0)
+			FAIL("a private page was pinned");
+		ASSERT_OK(convert(&env, 0, 1, SHARED, READABLE));
+	}
+	__atomic_store_n(&pinner.stop, true, __ATOMIC_RELAXED);
+	pthread_join(pinner.thread, NULL);
+	ASSERT(refused && done);
 }
 
 struct convert_thread {
