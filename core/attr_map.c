@@ -184,10 +184,12 @@ static void free_retired(struct gmem_deferred *deferred)
 	for (u64 i = 0; i < retired->nr; i++) {
 		unsigned long object = (unsigned long)retired->object[i];
 
-		if (object & 1)
+		if (object & 1) {
 			free_mid((void **)(object & ~1ul));
-		else
+			gmem_relax();
+		} else {
 			gmem_leaf_free((void *)object);
+		}
 	}
 	gmem_table_free(retired);
 }
@@ -238,8 +240,10 @@ void gmem_attr_map_destroy(struct gmem_attr_map *map)
 	gmem_attr_map_cancel(map);
 	gmem_table_free(map->retired);
 	for (u64 i = 0; i < map->nr_root; i++) {
-		if (!entry_is_state(map->root[i]))
+		if (!entry_is_state(map->root[i])) {
 			free_mid(map->root[i]);
+			gmem_relax();
+		}
 	}
 	gmem_table_free(map);
 }

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include "attr_map.c"
 
-#define NR_READERS	3
+#define NR_READERS	2
 #define NR_PAGES	(5 * ROOT_PAGES + 3 * LEAF_PAGES + 7)
 /* Every so many pages one that the writer never names. */
 #define FIXED_STRIDE	(ROOT_PAGES + LEAF_PAGES + 5)
@@ -109,7 +109,7 @@ static void readers_never_see_a_state_that_never_was(void **state)
 						&readers[i]), 0);
 	}
 
-	for (u64 i = 0; i < 150000 * unit_scale(); i++) {
+	for (u64 i = 0; i < 40000 * unit_scale(); i++) {
 		u64 start, end;
 
 		random_range(&seed, &start, &end);
