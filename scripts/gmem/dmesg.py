@@ -17,7 +17,7 @@ BAD = re.compile(
     r"rcu: INFO|detected stalls?|self-detected stall|soft lockup|hard LOCKUP|"
     r"workqueue lockup|unchecked MSR|general protection|double fault|"
     r"list_(add|del) corruption|refcount_t:|[Bb]ad page|bad_page|"
-    r"unable to handle|DEBUG_LOCKS_WARN_ON|MAX_LOCK|nobody cared|"
+    r"unable to handle|DEBUG_LOCKS_WARN_ON|nobody cared|"
     r"kernel stack|cut here|Out of memory|invoked oom-killer")
 STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[CT]\d+\])? ?")
 
