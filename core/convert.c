@@ -50,20 +50,29 @@ static bool converts_anything(const struct gmem_conversion *conv)
 	return next_run(conv, &run);
 }
 
+static int interrupted(struct gmem_conversion *conv)
+{
+	return conv->ops->interrupted ? conv->ops->interrupted(conv) : 0;
+}
+
 /* A run that converts and is shared goes private or is destroyed. */
-static void unmap_shared(struct gmem_conversion *conv)
+static int unmap_shared(struct gmem_conversion *conv)
 {
 	struct run run = {};
 	bool flush = false;
+	int ret = 0;
 
-	while (next_run(conv, &run)) {
+	while (!ret && next_run(conv, &run)) {
 		if (!run_is_shared(&run))
 			continue;
 		conv->ops->unmap_shared(conv, run.start, run.end);
 		flush = true;
+		/* Between runs, since there may be many. */
+		ret = interrupted(conv);
 	}
 	if (flush)
 		conv->ops->flush(conv);
+	return ret;
 }
 
 static void unmap_private(struct gmem_conversion *conv)
@@ -81,11 +90,6 @@ static void unmap_private(struct gmem_conversion *conv)
 		conv->ops->flush(conv);
 }
 
-static int interrupted(struct gmem_conversion *conv)
-{
-	return conv->ops->interrupted ? conv->ops->interrupted(conv) : 0;
-}
-
 static int check(struct gmem_conversion *conv)
 {
 	struct run run = {};
@@ -101,7 +105,6 @@ static int check(struct gmem_conversion *conv)
 			conv->error_index = index;
 			return ret;
 		}
-		/* Between runs too: there may be many. */
 		ret = interrupted(conv);
 		if (ret)
 			return ret;
@@ -191,9 +194,9 @@ int gmem_convert(struct gmem_conversion *conv)
 		return ret;
 
 	conv->ops->begin(conv);
-	unmap_shared(conv);
-
-	ret = check(conv);
+	ret = unmap_shared(conv);
+	if (!ret)
+		ret = check(conv);
 	if (!ret)
 		ret = claim(conv);
 	if (ret) {

@@ -42,9 +42,9 @@ struct gmem_conversion;
  *	Returns 0 or -errno (-EPERM).
  * @begin: from here to @end no new mapping of the range may appear on either
  *	side, and the lookups of readers that race are repeated.  Cannot fail.
- * @unmap_shared: remove every mapping by which host or guest reaches pages
- *	that are shared now.  Losing them loses nothing: they fault back in if
- *	the request is refused afterwards.
+ * @unmap_shared: remove, by @flush at the latest, every mapping by which host
+ *	or guest reaches pages that are shared now.  Losing them loses nothing:
+ *	they fault back in if the request is refused afterwards.
  * @flush: no processor uses what unmap_* removed any more.  Called once after
  *	each of the two, if it ran at all.
  * @check: can each populated page of the range be converted: no reference that

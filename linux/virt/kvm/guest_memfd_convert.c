@@ -9,9 +9,9 @@
  * user faults that had returned from ->fault before: those still hold the folio
  * lock, and taking it waits for them.
  *
- * mmu_lock is taken for each run and may be yielded inside.  Flushing once, after
- * the last run and without mmu_lock, is safe because the invalidate lock keeps
- * every page of the file where it is until then.
+ * Zapping yields: mmu_lock is taken for each run and dropped inside.  Flushing
+ * once, after the last run and without mmu_lock, is safe because the invalidate
+ * lock keeps every page of the file where it is until then.
  */
 #include <linux/delay.h>
 #include <linux/folio_batch.h>
@@ -40,7 +40,9 @@
  * A global LRU drain interrupts every CPU, and anybody who may create a VM can
  * ask for one: no more than this often, over all VMs.
  */
-static DEFINE_RATELIMIT_STATE(gmem_drain_ratelimit, HZ / 50, 32);
+static struct ratelimit_state gmem_drain_ratelimit =
+	RATELIMIT_STATE_INIT_FLAGS(gmem_drain_ratelimit, HZ / 50, 32,
+				   RATELIMIT_MSG_ON_RELEASE);
 
 struct gmem_file_conversion {
 	struct gmem_conversion conv;
@@ -48,8 +50,15 @@ struct gmem_file_conversion {
 	struct kvm *kvm;
 	struct address_space *mapping;
 
+	/* vCPUs that fault on the range retry; see gmem_invalidate_start(). */
+	bool invalidating;
+
 	/* Something was zapped that is not flushed yet. */
 	bool flush;
+
+	/* From the first to the last page that userspace is to lose, by then. */
+	pgoff_t unmap_start;
+	pgoff_t unmap_end;
 
 	/* Waiting for references: what was tried, and when to give up. */
 	bool drained_local;
@@ -125,26 +134,57 @@ static int gmem_op_supported(struct gmem_conversion *conv)
 	return 0;
 }
 
-static void gmem_op_begin(struct gmem_conversion *conv)
+/*
+ * While an invalidation is in progress a vCPU that faults on the range spins.
+ * One that waits for the invalidate lock sleeps, and that lock keeps new faults
+ * out by itself.  So the invalidation is in progress while something is zapped
+ * or set, which turns back the faults that were past the lock when it was taken,
+ * but not while the conversion waits for references.
+ */
+static void gmem_invalidate_start(struct gmem_file_conversion *fc)
 {
-	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
-	pgoff_t index = conv->start, end = conv->start + conv->nr_pages;
+	pgoff_t index = fc->conv.start, end = fc->conv.start + fc->conv.nr_pages;
 	struct kvm_gfn_range range;
+
+	if (fc->invalidating)
+		return;
 
 	KVM_MMU_LOCK(fc->kvm);
 	kvm_mmu_invalidate_start(fc->kvm);
 	while ((index = gmem_next_binding(fc->f, index, end, &range)))
 		kvm_mmu_invalidate_range_add(fc->kvm, range.start, range.end);
 	KVM_MMU_UNLOCK(fc->kvm);
+
+	fc->invalidating = true;
 }
 
-static void gmem_op_end(struct gmem_conversion *conv)
+static void gmem_invalidate_end(struct gmem_file_conversion *fc)
 {
-	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
+	if (!fc->invalidating)
+		return;
+
+	/*
+	 * Who sees the end of the invalidation sees the new attributes.  Pairs
+	 * with the barrier between mmu_invalidate_seq and the attributes in the
+	 * fault handlers; taking mmu_lock orders only what follows.
+	 */
+	smp_wmb();
 
 	KVM_MMU_LOCK(fc->kvm);
 	kvm_mmu_invalidate_end(fc->kvm);
 	KVM_MMU_UNLOCK(fc->kvm);
+
+	fc->invalidating = false;
+}
+
+static void gmem_op_begin(struct gmem_conversion *conv)
+{
+	gmem_invalidate_start(to_gmem_file_conversion(conv));
+}
+
+static void gmem_op_end(struct gmem_conversion *conv)
+{
+	gmem_invalidate_end(to_gmem_file_conversion(conv));
 }
 
 /*
@@ -161,8 +201,7 @@ static void gmem_zap_guest(struct gmem_file_conversion *fc, pgoff_t start,
 		range.attr_filter = filter;
 		fc->flush |= kvm_unmap_gfn_range(fc->kvm, &range);
 #ifdef CONFIG_HAVE_KVM_ARCH_GMEM_INVALIDATE
-		if (filter & KVM_FILTER_PRIVATE)
-			kvm_arch_gmem_invalidate_range(fc->kvm, &range);
+		kvm_arch_gmem_invalidate_range(fc->kvm, &range);
 #endif
 	}
 	KVM_MMU_UNLOCK(fc->kvm);
@@ -172,14 +211,19 @@ static void gmem_op_unmap_shared(struct gmem_conversion *conv, u64 start, u64 en
 {
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
 
-	/* All mappings are shared; "even cows" drops the marks that poison left. */
-	unmap_mapping_pages(fc->mapping, start, end - start, true);
 	gmem_zap_guest(fc, start, end, KVM_FILTER_SHARED);
+
+	if (!fc->unmap_end)
+		fc->unmap_start = start;
+	fc->unmap_end = end;
 }
 
 static void gmem_op_unmap_private(struct gmem_conversion *conv, u64 start, u64 end)
 {
-	gmem_zap_guest(to_gmem_file_conversion(conv), start, end, KVM_FILTER_PRIVATE);
+	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
+
+	gmem_invalidate_start(fc);
+	gmem_zap_guest(fc, start, end, KVM_FILTER_PRIVATE);
 }
 
 static void gmem_op_flush(struct gmem_conversion *conv)
@@ -189,6 +233,18 @@ static void gmem_op_flush(struct gmem_conversion *conv)
 	if (fc->flush)
 		kvm_flush_remote_tlbs(fc->kvm);
 	fc->flush = false;
+
+	/*
+	 * Userspace loses all at once.  What lies between the runs and is shared
+	 * does not exist: where shared memory goes away, all of the request's
+	 * does.  The guest was zapped before, so that the MMU notifier finds
+	 * nothing to flush.  All mappings are shared; "even cows" drops the
+	 * marks that poison left.
+	 */
+	if (fc->unmap_end)
+		unmap_mapping_pages(fc->mapping, fc->unmap_start,
+				    fc->unmap_end - fc->unmap_start, true);
+	fc->unmap_end = 0;
 }
 
 typedef int (*gmem_folio_fn)(struct gmem_file_conversion *fc,
@@ -232,7 +288,7 @@ static int gmem_wait_for_references(struct gmem_file_conversion *fc,
 	if (signal_pending(current))
 		return -EINTR;
 
-	/* Long-term pins are marked as such; these will not go away. */
+	/* A device may take its time, or never let go: the caller knows. */
 	if (folio_maybe_dma_pinned(folio))
 		return -EAGAIN;
 
@@ -245,7 +301,7 @@ static int gmem_wait_for_references(struct gmem_file_conversion *fc,
 	/* This CPU is drained; another may hold the folio in its batch. */
 	if (!fc->drained_all && __ratelimit(&gmem_drain_ratelimit)) {
 		lru_cache_drain_for_folio(folio, 1, &drained);
-		fc->drained_all = true;
+		fc->drained_all = drained == LRU_CACHE_DRAINED_ALL;
 		return 0;
 	}
 
@@ -264,13 +320,19 @@ static int gmem_check_folio(struct gmem_file_conversion *fc, struct folio *folio
 	bool busy;
 	int r;
 
+	/* A run may be a terabyte. */
+	if (signal_pending(current))
+		return -EINTR;
+
 	/*
 	 * Poison can neither be cleared nor kept readable, only destroyed.  It
-	 * has a reference for good, but nobody can read by it.
+	 * has a reference for good, so of others only pins can be told.
 	 */
-	if (folio_test_hwpoison(folio))
-		return fc->conv.policy == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY ?
-		       0 : -EHWPOISON;
+	if (folio_test_hwpoison(folio)) {
+		if (fc->conv.policy != SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY)
+			return -EHWPOISON;
+		return exclusive && folio_maybe_dma_pinned(folio) ? -EAGAIN : 0;
+	}
 
 	if (!exclusive)
 		return 0;
@@ -279,12 +341,18 @@ static int gmem_check_folio(struct gmem_file_conversion *fc, struct folio *folio
 		if (folio_lock_killable(folio))
 			return -EINTR;
 
-		/* By a user fault that was in flight when the range was unmapped. */
-		if (folio_mapped(folio))
+		/*
+		 * By a user fault that was in flight when the range was unmapped.
+		 * An mlocked folio is in the local batch now.
+		 */
+		if (folio_mapped(folio)) {
 			unmap_mapping_pages(fc->mapping, folio->index, 1, true);
+			fc->drained_local = false;
+		}
 
 		/* One reference is the batch's. */
-		busy = folio_ref_count(folio) != folio_expected_ref_count(folio) + 1;
+		busy = folio_mapped(folio) ||
+		       folio_ref_count(folio) != folio_expected_ref_count(folio) + 1;
 		folio_unlock(folio);
 
 		if (!busy)
@@ -299,8 +367,12 @@ static int gmem_check_folio(struct gmem_file_conversion *fc, struct folio *folio
 static int gmem_op_check(struct gmem_conversion *conv, u64 start, u64 end,
 			 bool exclusive, u32 content, u64 *error_index)
 {
-	return gmem_for_each_folio(to_gmem_file_conversion(conv), start, end,
-				   gmem_check_folio, exclusive, error_index);
+	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
+
+	gmem_invalidate_end(fc);
+
+	return gmem_for_each_folio(fc, start, end, gmem_check_folio, exclusive,
+				   error_index);
 }
 
 static int gmem_op_interrupted(struct gmem_conversion *conv)
@@ -324,6 +396,8 @@ static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
 	u64 ignored;
 
+	gmem_invalidate_start(fc);
+
 	switch (content) {
 	case SET_MEMORY_ATTRIBUTES_CONTENT_ZERO:
 		gmem_for_each_folio(fc, start, end, gmem_owe_zeros, false, &ignored);
@@ -336,11 +410,22 @@ static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
 	}
 }
 
-#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_RECLAIM
-static int gmem_reclaim_folio(struct gmem_file_conversion *fc, struct folio *folio,
-			      bool exclusive)
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_CONVERT
+static int gmem_make_folio_shared(struct gmem_file_conversion *fc,
+				  struct folio *folio, bool exclusive)
 {
-	kvm_arch_gmem_reclaim(folio_pfn(folio), folio_nr_pages(folio));
+	loff_t pos = folio_pos(folio);
+
+	if (!kvm_arch_gmem_make_shared(folio_pfn(folio), folio_nr_pages(folio)))
+		return 0;
+
+	/*
+	 * The guest keeps the frame.  Lose it, and let a fresh page take its
+	 * place in the file: such platforms promise zeros towards shared, never
+	 * contents.
+	 */
+	folio_get(folio);
+	truncate_inode_pages_range(fc->mapping, pos, pos + folio_size(folio) - 1);
 	return 0;
 }
 #endif
@@ -350,12 +435,13 @@ static int gmem_op_platform(struct gmem_conversion *conv, u64 start, u64 end,
 {
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
 
-#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_RECLAIM
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_CONVERT
 	u64 ignored;
 
 	/* The other way is make_private, when the guest faults the page in. */
 	if ((attrs & GMEM_ATTR_PRIVATE) && !conv->to_private)
-		gmem_for_each_folio(fc, start, end, gmem_reclaim_folio, false, &ignored);
+		gmem_for_each_folio(fc, start, end, gmem_make_folio_shared, false,
+				    &ignored);
 #endif
 
 	return READ_ONCE(fc->kvm->vm_dead) ? -EIO : 0;
