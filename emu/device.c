@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * The calls of <gmem/emu.h>: devices that pin, memory that fails, a host that lies.
+ */
+#include <gmem/emu.h>
+
+#include "emu.h"
+
+static struct emu_file *check_file(struct gmem_file *file, u64 offset, u64 bytes)
+{
+	struct emu_file *ours;
+
+	if (!file || file->vm->engine->ops != &gmem_emu_ops)
+		return NULL;
+	ours = to_emu_file(file);
+	if (!bytes || (offset | bytes) % PAGE_SIZE || offset + bytes < offset ||
+	    offset + bytes > ours->nr_pages << EMU_PAGE_SHIFT)
+		return NULL;
+	return ours;
+}
+
+static bool all_visible(struct emu_file *file, u64 start, u64 end)
+{
+	bool visible = true;
+
+	while (start < end && visible)
+		start = emu_visible_run(file, start, end, &visible);
+	return visible;
+}
+
+GMEM_API int gmem_emu_pin(struct gmem_file *base, uint64_t offset, uint64_t bytes)
+{
+	struct emu_file *file = check_file(base, offset, bytes);
+	u64 start = offset >> EMU_PAGE_SHIFT;
+	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	int ret;
+
+	if (!file)
+		return -EINVAL;
+	pthread_mutex_lock(&file->lock);
+	ret = all_visible(file, start, end) ?
+	      emu_marks_add(&file->pins, start, end) : -EFAULT;
+	pthread_mutex_unlock(&file->lock);
+	return ret;
+}
+
+GMEM_API int gmem_emu_unpin(struct gmem_file *base, uint64_t offset, uint64_t bytes)
+{
+	struct emu_file *file = check_file(base, offset, bytes);
+	bool found;
+
+	if (!file)
+		return -EINVAL;
+	pthread_mutex_lock(&file->lock);
+	found = emu_marks_remove(&file->pins, offset >> EMU_PAGE_SHIFT,
+				 (offset + bytes) >> EMU_PAGE_SHIFT);
+	pthread_mutex_unlock(&file->lock);
+	return found ? 0 : -EINVAL;
+}
+
+/* Nobody looks at the file between the two. */
+static int freeze(struct emu_file *file, u64 start, u64 end)
+{
+	int ret;
+
+	pthread_mutex_lock(&file->lock);
+	ret = emu_views_prepare_hide(file, start, end);
+	emu_invalidate_begin(file, 0, file->nr_pages);
+	emu_quiesce(file->vm);
+	emu_quiesce_handlers(file);
+	return ret;
+}
+
+static void thaw(struct emu_file *file, u64 start, u64 end)
+{
+	emu_views_show(file, start, end, false);
+	emu_invalidate_end(file);
+	pthread_mutex_unlock(&file->lock);
+}
+
+GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t bytes)
+{
+	struct emu_file *file = check_file(base, offset, bytes);
+	u64 start = offset >> EMU_PAGE_SHIFT;
+	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	int ret;
+
+	if (!file)
+		return -EINVAL;
+	ret = freeze(file, start, end);
+	for (u64 index = start; index < end && !ret; index++)
+		ret = emu_marks_add(&file->poison, index, index + 1);
+	if (ret)
+		emu_marks_clear(&file->poison, start, end);
+	else
+		emu_views_hide(file, start, end);
+	thaw(file, start, end);
+	return ret;
+}
+
+GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
+				       uint64_t bytes, uint64_t attributes)
+{
+	struct emu_file *file = check_file(base, offset, bytes);
+	unsigned int attrs = attributes ? GMEM_ATTR_PRIVATE : 0;
+	u64 start = offset >> EMU_PAGE_SHIFT;
+	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	int ret;
+
+	if (!file || attributes & ~(u64)KVM_MEMORY_ATTRIBUTE_PRIVATE)
+		return -EINVAL;
+	if (!file->in_place)
+		return -ENOTTY;
+	ret = freeze(file, start, end);
+	if (!ret)
+		ret = gmem_attr_map_prepare(file->map, start, end, attrs);
+	if (!ret) {
+		if (attrs)
+			emu_views_hide(file, start, end);
+		gmem_attr_map_commit(file->map, start, end, attrs);
+	}
+	thaw(file, start, end);
+	return ret;
+}
+
+GMEM_API int gmem_emu_set_property(struct gmem_vm *base, uint32_t property,
+				   uint64_t value)
+{
+	struct emu_vm *vm;
+
+	if (!base || base->engine->ops != &gmem_emu_ops)
+		return -EINVAL;
+	vm = to_emu_vm(base);
+	return vm->ops->vm_set_property ?
+	       vm->ops->vm_set_property(vm, property, value) : -EOPNOTSUPP;
+}
+
+GMEM_API int gmem_emu_set_limit(struct gmem_engine *base, uint32_t limit,
+				uint64_t value, uint64_t *used)
+{
+	struct emu_engine *engine;
+
+	if (!base || base->ops != &gmem_emu_ops)
+		return -EINVAL;
+	engine = to_emu_engine(base);
+	switch (limit) {
+	case GMEM_EMU_LIMIT_SPLITS:
+		WRITE_ONCE(engine->splits_limit, value);
+		if (used)
+			*used = READ_ONCE(engine->splits);
+		return 0;
+	case GMEM_EMU_LIMIT_AHEAD:
+		WRITE_ONCE(engine->ahead_limit, value / PAGE_SIZE);
+		if (used)
+			*used = READ_ONCE(engine->ahead) * PAGE_SIZE;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+GMEM_API const char *gmem_emu_guard(const struct gmem_engine *base)
+{
+	if (!base || base->ops != &gmem_emu_ops)
+		return NULL;
+	return gmem_container_of(base, const struct emu_engine, engine)->guard->name;
+}

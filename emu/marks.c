@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * Sets of page ranges, for the few pages that are pinned or poisoned: an array,
+ * no order, overlaps allowed.  The file's lock guards them; signal handlers read
+ * poison, so whoever changes it keeps them out first.
+ */
+#include <stdlib.h>
+
+#include "emu.h"
+
+int emu_marks_add(struct emu_marks *marks, u64 start, u64 end)
+{
+	if (marks->nr == marks->room) {
+		size_t room = marks->room ? 2 * marks->room : 8;
+		struct emu_mark *mark;
+
+		if (emu_fail_now())
+			return -ENOMEM;
+		mark = reallocarray(marks->mark, room, sizeof(*mark));
+		if (!mark)
+			return -ENOMEM;
+		marks->mark = mark;
+		marks->room = room;
+	}
+	marks->mark[marks->nr++] = (struct emu_mark){ start, end };
+	return 0;
+}
+
+bool emu_marks_remove(struct emu_marks *marks, u64 start, u64 end)
+{
+	for (size_t i = 0; i < marks->nr; i++) {
+		if (marks->mark[i].start != start || marks->mark[i].end != end)
+			continue;
+		marks->mark[i] = marks->mark[--marks->nr];
+		return true;
+	}
+	return false;
+}
+
+/* Takes [start, end) out.  A range of one page is never cut in two. */
+void emu_marks_clear(struct emu_marks *marks, u64 start, u64 end)
+{
+	for (size_t i = 0; i < marks->nr;) {
+		struct emu_mark *mark = &marks->mark[i];
+
+		if (mark->start >= start && mark->end <= end)
+			*mark = marks->mark[--marks->nr];
+		else
+			i++;
+	}
+}
+
+u64 emu_marks_first(const struct emu_marks *marks, u64 start, u64 end)
+{
+	u64 first = end;
+
+	for (size_t i = 0; i < marks->nr; i++) {
+		const struct emu_mark *mark = &marks->mark[i];
+
+		if (mark->end > start && mark->start < first)
+			first = max(mark->start, start);
+	}
+	return first;
+}
+
+u64 emu_marks_run(const struct emu_marks *marks, u64 start, u64 end, bool *marked)
+{
+	u64 first = emu_marks_first(marks, start, end);
+
+	*marked = first == start && start < end;
+	/* Runs need not be maximal: a marked page is one. */
+	return *marked ? start + 1 : first;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The emu engine's own calls: what a machine, a device or an attacker would do
+ * to a VM, and what userspace cannot do or see.  For tests.
+ *
+ * Every function answers -EINVAL for an object of another engine.
+ */
+#ifndef GMEM_EMU_H
+#define GMEM_EMU_H
+
+#include <gmem/gmem.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * gmem_emu_pin() - hold pages as a device backend does
+ * @file: the file
+ * @offset: first byte, page aligned
+ * @bytes: length, page aligned
+ *
+ * While they are pinned, shared pages do not go private: -EAGAIN, with the first
+ * pinned page in error_offset.  Pins count, and may overlap.
+ *
+ * Return: 0; -EINVAL; -EFAULT if a page is not the host's to pin; -ENOMEM.
+ */
+int gmem_emu_pin(struct gmem_file *file, uint64_t offset, uint64_t bytes);
+
+/**
+ * gmem_emu_unpin() - let go of a range that was pinned in one call
+ * @file: the file
+ * @offset: as given to gmem_emu_pin()
+ * @bytes: as given to gmem_emu_pin()
+ *
+ * Return: 0; -EINVAL if there is no such pin.
+ */
+int gmem_emu_unpin(struct gmem_file *file, uint64_t offset, uint64_t bytes);
+
+/**
+ * gmem_emu_poison() - let memory fail
+ * @file: the file
+ * @offset: first byte, page aligned
+ * @bytes: length, page aligned
+ *
+ * Reading raises SIGBUS for the host and exits with EHWPOISON for the guest.
+ * DESTROY and freeing (a hole) are the cures.
+ *
+ * Return: 0; -EINVAL; -ENOMEM.
+ */
+int gmem_emu_poison(struct gmem_file *file, uint64_t offset, uint64_t bytes);
+
+/**
+ * gmem_emu_force_attributes() - a host that lies: change what guest_memfd believes
+ * @file: the file
+ * @offset: first byte, page aligned
+ * @bytes: length, page aligned
+ * @attributes: 0 or KVM_MEMORY_ATTRIBUTE_PRIVATE
+ *
+ * No policy, no authorisation, no content step, and the platform is not told.
+ * What the platform keeps from the host by itself stays kept.
+ *
+ * Return: 0; -EINVAL; -ENOTTY; -ENOMEM.
+ */
+int gmem_emu_force_attributes(struct gmem_file *file, uint64_t offset,
+			      uint64_t bytes, uint64_t attributes);
+
+/* Opt-in behaviour of a platform; none that SW_PROTECTED_VM has. */
+enum gmem_emu_property {
+	/* pkvm: an unsolicited ZERO or DESTROY takes the page by force */
+	GMEM_EMU_DESTRUCTIVE_RECLAIM,
+	/* snp: ENCRYPTED is offered towards shared */
+	GMEM_EMU_ENCRYPTED,
+};
+
+/**
+ * gmem_emu_set_property() - switch on opt-in behaviour
+ * @vm: the VM, before its first vCPU runs
+ * @property: enum gmem_emu_property
+ * @value: 0 or 1
+ *
+ * Return: 0; -EINVAL; -EOPNOTSUPP if the platform has no such property; -EBUSY if
+ *	   it is too late.
+ */
+int gmem_emu_set_property(struct gmem_vm *vm, uint32_t property, uint64_t value);
+
+/* Limits of the engine, and what it did; see docs/emu.md. */
+enum gmem_emu_limit {
+	/* places where mappings may be split; default: half of vm.max_map_count */
+	GMEM_EMU_LIMIT_SPLITS,
+	/* bytes of memory populated before anybody touched it */
+	GMEM_EMU_LIMIT_AHEAD,
+};
+
+/**
+ * gmem_emu_set_limit() - change a limit, and learn the use of it
+ * @engine: the engine
+ * @limit: enum gmem_emu_limit
+ * @value: the new one
+ * @used: out: what is used now; may be NULL
+ *
+ * Return: 0; -EINVAL.
+ */
+int gmem_emu_set_limit(struct gmem_engine *engine, uint32_t limit, uint64_t value,
+		       uint64_t *used);
+
+/**
+ * gmem_emu_guard() - how private pages are kept from the host
+ * @engine: the engine
+ *
+ * Return: "userfaultfd", "mprotect", or NULL for another engine.
+ */
+const char *gmem_emu_guard(const struct gmem_engine *engine);
+
+/**
+ * gmem_emu_handle_sigbus() - for a VMM that replaces the library's handler
+ * @addr: si_addr of a SIGBUS
+ *
+ * Where the library populates memory lazily (see docs/emu.md), a SIGBUS may mean
+ * that memory is shared but not populated.  Async-signal-safe.
+ *
+ * Return: 0: return from the handler, the access will succeed; -EFAULT: the fault
+ *	   is a real one, or not the library's.
+ */
+int gmem_emu_handle_sigbus(void *addr);
+
+/**
+ * gmem_emu_fail_after() - let a step that can fail, fail
+ * @steps: how many such steps, of all threads, succeed before; negative: all
+ *
+ * Steps are allocations and whatever may refuse a conversion.
+ *
+ * Return: what was left of an earlier call: negative if its failure took place.
+ */
+long gmem_emu_fail_after(long steps);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GMEM_EMU_H */
