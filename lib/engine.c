@@ -11,6 +11,9 @@
 
 static const struct gmem_engine_ops *const engines[] = {
 	[GMEM_ENGINE_KERNEL] = &gmem_kernel_ops,
+#ifndef GMEM_NO_EMU
+	[GMEM_ENGINE_EMU] = &gmem_emu_ops,
+#endif
 };
 
 #define NR_ENGINES	(sizeof(engines) / sizeof(engines[0]))

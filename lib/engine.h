@@ -139,6 +139,7 @@ struct gmem_engine_ops {
 };
 
 extern const struct gmem_engine_ops gmem_kernel_ops;
+extern const struct gmem_engine_ops gmem_emu_ops;
 
 /* lib/engine.c */
 void gmem_log(const struct gmem_engine *engine, int level, const char *format, ...)

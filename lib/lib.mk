@@ -12,11 +12,19 @@ LIB_SRCS := lib/engine.c lib/slot.c lib/attributes.c lib/guest.c \
 	lib/kernel_$(LIB_ARCH).c
 LIB_OBJS := $(patsubst lib/%.c,$(LIB_OUT)/%.o,$(LIB_SRCS)) $(LIB_OUT)/guest_image.o
 
+# Without it libgmem needs no liburcu: for machines that only have a compiler.
+LIB_EMU ?= 1
+ifeq ($(LIB_EMU),1)
+include emu/emu.mk
+LIB_OBJS += $(EMU_OBJS)
+endif
+
 # For everything that uses the public headers.
 GMEM_CPPFLAGS := -Iinclude -Ilinux/include/uapi
 GMEM_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wmissing-prototypes \
 	-Wstrict-prototypes -Wshadow -MMD -MP
-LIB_CFLAGS := $(GMEM_CFLAGS) -fPIC -fvisibility=hidden -pthread
+LIB_CFLAGS := $(GMEM_CFLAGS) -fPIC -fvisibility=hidden -pthread \
+	$(if $(filter 1,$(LIB_EMU)),,-DGMEM_NO_EMU)
 
 $(LIB_OUT)/%.o: lib/%.c lib/lib.mk
 	@mkdir -p $(@D)
@@ -32,7 +40,7 @@ $(LIB_A): $(LIB_OBJS)
 
 $(LIB_SO): $(LIB_OBJS) lib/libgmem.map
 	$(CC) $(CFLAGS) -shared -pthread -Wl,-soname,$(LIB_SONAME) \
-		-Wl,--version-script=lib/libgmem.map -Wl,-z,defs -o $@ $(LIB_OBJS)
+		-Wl,--version-script=lib/libgmem.map -Wl,-z,defs -o $@ $(LIB_OBJS) $(GMEM_LIBS)
 	ln -sf $(LIB_SONAME) $(LIB_OUT)/libgmem.so
 
 .PHONY: lib

@@ -11,7 +11,7 @@ $(TOOLS_OUT)/%.o: tools/%.c tools/tools.mk
 
 build/bin/gmemctl: $(GMEMCTL_OBJS) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -static -pthread -o $@ $^ -ljson-c
+	$(CC) $(CFLAGS) -static -pthread -o $@ $^ $(GMEM_LIBS) -ljson-c
 
 .PHONY: tools
 tools: build/bin/gmemctl

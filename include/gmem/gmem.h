@@ -70,6 +70,7 @@ typedef void (*gmem_log_fn)(void *opaque, int level, const char *message);
 enum gmem_engine_kind {
 	GMEM_ENGINE_ANY,	/* the best that this machine has */
 	GMEM_ENGINE_KERNEL,	/* /dev/kvm */
+	GMEM_ENGINE_EMU,	/* a model in this process: see <gmem/emu.h> */
 };
 
 /**
@@ -110,7 +111,7 @@ int gmem_engine_open(const struct gmem_engine_options *options,
 void gmem_engine_close(struct gmem_engine *engine);
 
 /**
- * gmem_engine_name() - "kernel", for messages
+ * gmem_engine_name() - "kernel" or "emu", for messages
  * @engine: the engine
  */
 const char *gmem_engine_name(const struct gmem_engine *engine);

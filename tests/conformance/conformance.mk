@@ -13,7 +13,7 @@ $(CONFORMANCE_OUT)/%.o: tests/conformance/%.c tests/conformance/conformance.mk
 
 build/bin/conformance: $(CONFORMANCE_OBJS) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -static -pthread -o $@ $^
+	$(CC) $(CFLAGS) -static -pthread -o $@ $^ $(GMEM_LIBS)
 
 .PHONY: conformance
 conformance: build/bin/conformance
