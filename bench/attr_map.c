@@ -706,7 +706,7 @@ int main(int argc, char **argv)
 		contenders[c]->thread_end();
 
 	if (json && write_json(json)) {
-		fprintf(stderr, "attr_map: cannot write %s: %s\n", json, json_util_get_last_err());
+		fprintf(stderr, "attr_map: cannot write %s\n", json);
 		return 1;
 	}
 	return 0;

@@ -13,7 +13,7 @@ BENCH_CFLAGS := -std=gnu11 -g -O2 -Wall -Wextra -Wno-unused-parameter \
 	-Ibench -Iemu/include -Icore -Ilinux/include/uapi
 BENCH_LIBS := -lurcu-bp -lurcu -lurcu-common -ljson-c -lpthread
 BENCH_JSON ?= $(BENCH_OUT)/attr_map.json
-BENCH_KSRC = $(or $(KSRC),$(GMEM_KSRC),$(shell scripts/kernel-source 2>/dev/null))
+BENCH_KSRC = $(or $(KSRC),$(GMEM_KSRC),$(shell scripts/kernel-source))
 
 # One after the other, and never beside a build: they measure time.
 .PHONY: bench bench-build

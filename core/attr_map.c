@@ -282,21 +282,24 @@ static unsigned int word_state(u64 word, u64 index)
 	return word >> word_shift(index) & GMEM_ATTR_MASK;
 }
 
+/* The state of a page, from what lookup() found. */
+static unsigned int page_state(const void *entry, u64 index)
+{
+	if (entry_is_state(entry))
+		return entry_state(entry);
+	return word_state(leaf_word(entry, index), index);
+}
+
 unsigned int gmem_attr_map_get(const struct gmem_attr_map *map, u64 index)
 {
 	unsigned int attrs;
-	void *entry;
 	u64 end;
 
 	if (unlikely(index >= map->nr_pages))
 		return GMEM_ATTR_PRIVATE;
 
 	gmem_read_lock();
-	entry = lookup(map, index, &end);
-	if (entry_is_state(entry))
-		attrs = entry_state(entry);
-	else
-		attrs = word_state(leaf_word(entry, index), index);
+	attrs = page_state(lookup(map, index, &end), index);
 	gmem_read_unlock();
 
 	return attrs;
@@ -324,26 +327,23 @@ u64 gmem_attr_map_run(const struct gmem_attr_map *map, u64 start, u64 end,
 		      unsigned int *attrs)
 {
 	u64 limit = min(end, map->nr_pages);
-	u64 index = start;
+	u64 index, chunk_end;
+	void *entry;
 
-	*attrs = gmem_attr_map_get(map, start);
+	*attrs = GMEM_ATTR_PRIVATE;
 	if (unlikely(start >= limit))
 		return end;
 
 	gmem_read_lock();
-	while (index < limit) {
-		u64 chunk_end;
-		void *entry = lookup(map, index, &chunk_end);
-
-		if (entry_is_state(entry)) {
-			if (entry_state(entry) != *attrs)
-				break;
-			index = chunk_end;
-		} else {
+	entry = lookup(map, start, &chunk_end);
+	*attrs = page_state(entry, start);
+	for (index = start;; entry = lookup(map, index, &chunk_end)) {
+		if (!entry_is_state(entry))
 			index = leaf_run(entry, index, chunk_end, *attrs);
-			if (index < chunk_end)
-				break;
-		}
+		else if (entry_state(entry) == *attrs)
+			index = chunk_end;
+		if (index < chunk_end || index >= limit)
+			break;
 	}
 	gmem_read_unlock();
 

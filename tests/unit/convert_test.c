@@ -273,6 +273,29 @@ static void check_names_the_page_in_the_way(void **state)
 	world_destroy(world);
 }
 
+static void signal_ends_it_between_runs(void **state)
+{
+	static const char *const expected[] = {
+		"supported authorise begin unmap_shared[0,10) flush end ",
+		"supported authorise begin unmap_shared[0,10) unmap_shared[80,100) flush end ",
+		"supported authorise begin unmap_shared[0,10) unmap_shared[80,100) flush "
+		"check[0,10)x end ",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		struct world *world = mixed_world();
+
+		world_post(world, 0, 100, true);
+		world->fail_step = STEP_INTERRUPTED;
+		world->fail_nth = i;
+		world->fail_error = -EINTR;
+		assert_int_equal(world_convert(world, &world_ops, 0, 100, ZERO, true), -EINTR);
+		assert_string_equal(world->log, expected[i]);
+		assert_refused(world, 0);
+		world_destroy(world);
+	}
+}
+
 static void refused_request_keeps_private_mappings(void **state)
 {
 	struct world *world = mixed_world();
@@ -459,6 +482,7 @@ int main(void)
 		cmocka_unit_test(each_step_that_fails_changes_nothing),
 		cmocka_unit_test(each_allocation_that_fails_changes_nothing),
 		cmocka_unit_test(check_names_the_page_in_the_way),
+		cmocka_unit_test(signal_ends_it_between_runs),
 		cmocka_unit_test(refused_request_keeps_private_mappings),
 		cmocka_unit_test(leaves_mappings_of_unconverted_pages_alone),
 		cmocka_unit_test(refuses_what_the_guest_did_not_ask_for),
