@@ -153,7 +153,7 @@ static void open_beside_stock(struct env *env, const struct variant *variant,
 	ASSERT_OK(gmem_slot_set(env->vm, &slot));
 }
 
-KERNEL_TEST(stock_slot_beside_in_place_slot)
+TEST(stock_slot_beside_in_place_slot)
 {
 	unsigned char *shared_side;
 	struct gmem_vcpu *vcpu;
@@ -183,7 +183,7 @@ KERNEL_TEST(stock_slot_beside_in_place_slot)
 	ASSERT_STATE(&env, "sspp");
 }
 
-KERNEL_TEST(vm_attributes_refuse_in_place_slot)
+TEST(vm_attributes_refuse_in_place_slot)
 {
 	unsigned char *shared_side;
 	struct env env;
@@ -217,7 +217,7 @@ KERNEL_TEST(vm_attributes_refuse_in_place_slot)
 }
 
 /* Attributes set before the slot came must not govern it. */
-KERNEL_TEST(older_vm_attributes_do_not_govern_in_place_slot)
+TEST(older_vm_attributes_do_not_govern_in_place_slot)
 {
 	struct env env;
 

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -69,6 +70,8 @@ void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
 	env->file = new_file(env, nr_pages, flags);
 	ASSERT_OK(gmem_file_map(env->file, 0, nr_pages * PAGE, &memory));
 	env->memory = memory;
+	if (!variant->kernel)
+		pin_through_engine(env);
 	ASSERT_OK(bind_slot(env, TEST_SLOT, TEST_GPA, nr_pages, env->file, 0));
 }
 
@@ -150,7 +153,7 @@ void host_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
 	volatile uint64_t *words = (uint64_t *)addr_of(env, page);
 
 	for (uint64_t i = 0; i < nr * WORDS; i++)
-		words[i] = value + i;
+		__atomic_store_n(&words[i], value + i, __ATOMIC_RELAXED);
 }
 
 void guest_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
@@ -227,19 +230,24 @@ static void catch_sigbus(void)
 	struct sigaction action = {
 		.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER,
 	};
-	static bool caught;
 
-	if (caught)
-		return;
 	sigaction(SIGBUS, &action, NULL);
-	caught = true;
 }
+
+static pthread_once_t sigbus_caught = PTHREAD_ONCE_INIT;
+
+/* ThreadSanitizer blocks all signals in a handler, whatever its flags say. */
+#ifdef __SANITIZE_THREAD__
+#define SAVE_MASK	1
+#else
+#define SAVE_MASK	0
+#endif
 
 static int try_access(volatile uint64_t *word, uint64_t *value, bool write,
 		      void **fault)
 {
-	catch_sigbus();
-	if (sigsetjmp(fault_jump, 0)) {
+	pthread_once(&sigbus_caught, catch_sigbus);
+	if (sigsetjmp(fault_jump, SAVE_MASK)) {
 		fault_expected = false;
 		if (fault)
 			*fault = fault_address;
@@ -247,9 +255,9 @@ static int try_access(volatile uint64_t *word, uint64_t *value, bool write,
 	}
 	fault_expected = true;
 	if (write)
-		*word = *value;
+		__atomic_store_n(word, *value, __ATOMIC_RELAXED);
 	else
-		*value = *word;
+		*value = __atomic_load_n(word, __ATOMIC_RELAXED);
 	fault_expected = false;
 	return 0;
 }

@@ -120,7 +120,13 @@ uint64_t frame_of(const volatile void *addr);
 
 struct pin {
 	int fd;
+	struct gmem_file *file;		/* pinned through the engine, in place of @fd */
+	uint64_t offset;
+	uint64_t bytes;
 };
+
+/* Where the engine cannot see real pins: pin this env's memory by its own call. */
+void pin_through_engine(const struct env *env);
 
 /* Hold pages as a device backend would.  False: the pages cannot be held. */
 bool try_pin_pages(struct pin *pin, void *addr, size_t bytes);

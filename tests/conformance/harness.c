@@ -33,6 +33,13 @@ static const struct variant variants[] = {
 		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
 		.kernel = true,
 	},
+	{
+		.name = "emu/sw",
+		.engine = GMEM_ENGINE_EMU,
+		.platform = GMEM_VM_SW,
+		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
+		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
+	},
 };
 
 #define NR_VARIANTS	(sizeof(variants) / sizeof(variants[0]))

@@ -358,6 +358,8 @@ static void *pin_and_unpin(void *opaque)
 		usleep(500);
 		__atomic_fetch_add(&self->generation, 1, __ATOMIC_SEQ_CST);
 		unpin_pages(&pin);
+		/* A refusal may take no time at all: let go for as long as held. */
+		usleep(500);
 	}
 	return NULL;
 }
@@ -381,6 +383,7 @@ TEST_WITH(pins_race_with_conversions, 0, 300)
 		after = __atomic_load_n(&pinner.generation, __ATOMIC_SEQ_CST);
 		if (ret == -EAGAIN) {
 			refused++;
+			usleep(100);
 			continue;
 		}
 		ASSERT_OK(ret);

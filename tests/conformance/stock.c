@@ -98,7 +98,7 @@ TEST(file_without_the_flag_stays_private)
 }
 
 /* An ordinary VM has no private memory to convert. */
-KERNEL_TEST(ordinary_vm_has_no_in_place_conversion)
+TEST(ordinary_vm_has_no_in_place_conversion)
 {
 	struct gmem_caps caps = { .size = sizeof(caps) };
 	struct kvm_memory_attributes2 args = { .size = PAGE };
