@@ -103,6 +103,26 @@ KERNEL_TEST(foreign_process_may_not_convert)
 	ASSERT_CANVAS(&env);
 }
 
+static void child_may_not_punch(struct env *env)
+{
+	int fd = gmem_file_fd(env->file);
+
+	ASSERT_RET(gmem_file_punch_hole(env->file, 0, CANVAS_PAGES * PAGE), -EIO);
+	ASSERT(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, CANVAS_PAGES * PAGE) == -1);
+	ASSERT_EQ(errno, EIO);
+}
+
+/* Handed a file to map it, a process must not be able to discard its memory. */
+KERNEL_TEST(foreign_process_may_not_punch_holes)
+{
+	struct env env;
+
+	env_open(&env, variant, CANVAS_PAGES, IN_PLACE);
+	canvas_paint(&env);
+	in_child(&env, child_may_not_punch);
+	ASSERT_CANVAS(&env);
+}
+
 static void child_maps_again(struct env *env)
 {
 	void *again;
@@ -554,6 +574,28 @@ KERNEL_TEST(poisoned_page_kills_nobody_but_its_reader)
 		   -EHWPOISON);
 	ASSERT_OK(gmem_guest_abort(env_vcpu(&env, 0)));
 	ASSERT_HOST_READS(&env, 1, 1, 0x100 + WORDS);
+}
+
+/* Somebody writes to it: cured it would be another page. */
+KERNEL_TEST(destroy_refuses_poisoned_page_that_is_pinned)
+{
+	struct kvm_memory_attributes2 args = {
+		.size = 4 * PAGE, .attributes = PRIVATE, .content_policy = DESTROY,
+	};
+	struct env env;
+	struct pin pin;
+
+	env_open(&env, variant, 4, IN_PLACE_SHARED);
+	host_fill(&env, 0, 4, 0x100);
+	pin_pages(&pin, addr_of(&env, 1), PAGE);
+	poison(&env, 1);
+	ASSERT_RET(gmem_set_memory_attributes2(env.file, &args), -EAGAIN);
+	ASSERT_EQ(args.error_offset, PAGE);
+	ASSERT_STATE(&env, "ssss");
+	unpin_pages(&pin);
+	args.error_offset = 0;
+	ASSERT_OK(gmem_set_memory_attributes2(env.file, &args));
+	ASSERT_STATE(&env, "DDDD");
 }
 
 KERNEL_TEST(destroy_cures_poison)
