@@ -145,7 +145,12 @@ static int kvm_gmem_set_memory_attributes(struct file *file,
 	else if (put_user(error_index << PAGE_SHIFT, &uargs->error_offset))
 		return -EFAULT;
 
-	return r;
+	/*
+	 * What interrupts need not be a signal: task work, e.g. io_uring's, may
+	 * be due, and may be what lets go of a page.  Nothing has changed, so
+	 * let userspace see -EINTR only if a handler ran.
+	 */
+	return r == -EINTR ? -ERESTARTNOHAND : r;
 }
 
 static int kvm_gmem_get_memory_attributes(struct file *file,
