@@ -110,6 +110,44 @@ TEST(attributes_outlive_a_slot)
 	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
 }
 
+/*
+ * A slot's address is for KVM's own accesses; nothing may rest on it.  Where it is
+ * a mapping of the file, the MMU notifiers zap the guest along with it, and hide
+ * a conversion that forgets to.
+ */
+TEST(conversion_does_not_need_the_slots_address)
+{
+	struct gmem_slot_options slot = {
+		.size = sizeof(slot), .id = 1, .gpa = TEST_GPA, .bytes = 4 * PAGE,
+	};
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE_SHARED);
+	ASSERT_OK(gmem_slot_delete(env.vm, TEST_SLOT));
+	slot.file = env.file;
+	slot.userspace_addr = mmap(NULL, 4 * PAGE, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(slot.userspace_addr != MAP_FAILED);
+	ASSERT_OK(gmem_slot_set(env.vm, &slot));
+	/* The host's mapping comes and goes; the guest's must go on its own. */
+	host_fill(&env, 0, 4, 0x100);
+	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
+	ASSERT_OK(gmem_file_unmap(env.file, env.memory, 4 * PAGE));
+
+	ASSERT_OK(convert(&env, 0, 2, PRIVATE, ZERO));
+	ASSERT_GUEST_ZEROS(&env, 0, 2);
+	ASSERT_GUEST_READS(&env, 2, 2, 0x100 + 2 * WORDS);
+	guest_fill(&env, 0, 4, 0x200);
+	ASSERT_OK(convert(&env, 0, 4, SHARED, ZERO));
+	ASSERT_GUEST_ZEROS(&env, 0, 2);
+	ASSERT_GUEST_READS(&env, 2, 2, 0x200 + 2 * WORDS);
+	ASSERT_OK(convert(&env, 3, 1, SHARED, DESTROY));
+	ASSERT_GUEST_REFUSED(&env, 3);
+	ASSERT_OK(gmem_file_punch_hole(env.file, 2 * PAGE, PAGE));
+	ASSERT_GUEST_ZEROS(&env, 2, 1);
+	ASSERT_STATE(&env, "sssd");
+}
+
 TEST(two_files_do_not_touch_each_other)
 {
 	struct gmem_file *other;
