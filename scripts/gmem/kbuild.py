@@ -19,6 +19,10 @@ DROPPED = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "DEBUG", "V", "O
            "KSRC", "ARCH", "CROSS_COMPILE", "LLVM", "KCFLAGS", "KCPPFLAGS",
            "KCONFIG_ALLCONFIG", "KBUILD_OUTPUT", "OUTPUT")
 
+# Tools that Kconfig asks for and nothing here uses: the configuration, and with it
+# each object, must not depend on whether a machine has them.
+NEUTRAL = ("RUSTC=false", "BINDGEN=false", "PAHOLE=false")
+
 
 class Maker:
     """make for one kernel source tree."""
@@ -61,7 +65,7 @@ class Maker:
         """Make targets in build (O=). Return: how many steps were printed."""
         command = ["make", "-C", str(self.source), f"-j{self.jobs}",
                    f"O={build}", "ARCH=x86_64", f"CC={self.compiler()}",
-                   f"HOSTCC={self.compiler()}", *variables, *targets]
+                   f"HOSTCC={self.compiler()}", *NEUTRAL, *variables, *targets]
         return self.run_command(command, log, label=label, total=total)
 
     def run_command(self, command, log, *, label, total, step=STEP):
