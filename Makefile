@@ -15,6 +15,7 @@ CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 -include lib/lib.mk
 -include tools/tools.mk
 -include tests/conformance/conformance.mk
+-include tests/emu/emu-tests.mk
 -include tests/unit/unit.mk
 -include bench/bench.mk
 
@@ -30,6 +31,7 @@ help:
 	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
 	@echo 'make demo         boot that kernel in QEMU and show what it does'
 	@echo 'make unit         unit tests of core/'
+	@echo 'make emu-tests    tests of the emu engine, plain and under sanitizers'
 	@echo 'make test         every test, the fast ones first'
 	@echo 'make test-long    soaks: the random and racing tests for much longer'
 	@echo 'make bench        benchmarks'

@@ -98,12 +98,18 @@ void emu_quiesce_handlers(struct emu_file *file)
 		gmem_relax();
 }
 
+/* Part of an access over a page boundary may have any size below 8. */
+static bool is_aligned(const void *host, unsigned int size)
+{
+	return !(size & (size - 1)) && !((uintptr_t)host & (size - 1));
+}
+
 /* As the processor does: single-copy atomic if aligned. */
 static u64 load(const void *host, unsigned int size)
 {
 	u64 value = 0;
 
-	if ((uintptr_t)host % size) {
+	if (!is_aligned(host, size)) {
 		for (unsigned int i = 0; i < size; i++)
 			value |= (u64)READ_ONCE(((const u8 *)host)[i]) << 8 * i;
 		return value;
@@ -122,7 +128,7 @@ static u64 load(const void *host, unsigned int size)
 
 static void store(void *host, unsigned int size, u64 value)
 {
-	if ((uintptr_t)host % size) {
+	if (!is_aligned(host, size)) {
 		for (unsigned int i = 0; i < size; i++)
 			WRITE_ONCE(((u8 *)host)[i], (u8)(value >> 8 * i));
 		return;

@@ -138,13 +138,17 @@ GMEM_API int gmem_guest_finish(struct gmem_vcpu *vcpu,
 
 GMEM_API int gmem_guest_abort(struct gmem_vcpu *vcpu)
 {
+	int ret;
+
 	if (!vcpu)
 		return -EINVAL;
 	if (!vcpu->mailbox)
 		return -ENXIO;
 
-	vcpu->mailbox->done_seq = vcpu->mailbox->seq;
-	return vcpu->vm->engine->ops->guest_enter(vcpu);
+	ret = vcpu->vm->engine->ops->guest_enter(vcpu);
+	if (!ret)
+		vcpu->mailbox->done_seq = vcpu->mailbox->seq;
+	return ret;
 }
 
 /* Run to the end of the list; hypercalls are served, signals ignored. */

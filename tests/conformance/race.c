@@ -396,6 +396,7 @@ TEST_WITH(pins_race_with_conversions, 0, 300)
 		    after % 2 == 0)
 			FAIL("a private page was pinned");
 		ASSERT_OK(convert(&env, 0, 1, SHARED, READABLE));
+		usleep(100);
 	}
 	__atomic_store_n(&pinner.stop, true, __ATOMIC_RELAXED);
 	pthread_join(pinner.thread, NULL);
