@@ -4,16 +4,101 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine.h"
+
+GMEM_API int gmem_vm_set_release(struct gmem_vm *vm,
+				 const struct gmem_release_options *options)
+{
+	struct gmem_release_options opts;
+
+	if (!vm)
+		return gmem_refuse(NULL, "no VM");
+	if (gmem_options_copy(&opts, sizeof(opts), options))
+		return gmem_refuse(vm->engine, "bad size of the options");
+	if (opts.retries > GMEM_RELEASE_MAX_RETRIES ||
+	    opts.delay_us > GMEM_RELEASE_MAX_DELAY_US)
+		return gmem_refuse(vm->engine, "more retries or delay than there may be");
+	if (!opts.retries)
+		opts.retries = GMEM_RELEASE_RETRIES;
+	if (!opts.delay_us)
+		opts.delay_us = GMEM_RELEASE_DELAY_US;
+
+	pthread_mutex_lock(&vm->lock);
+	vm->release = opts;
+	pthread_mutex_unlock(&vm->lock);
+	return 0;
+}
+
+/* The engine will refuse the rest, and need not disturb anybody for it. */
+static bool worth_asking(const struct gmem_file *file,
+			 const struct kvm_memory_attributes2 *args)
+{
+	return args->size && gmem_page_aligned(args->offset | args->size) &&
+	       args->size <= file->bytes && args->offset <= file->bytes - args->size;
+}
+
+static int ask(const struct gmem_release_options *options,
+	       const struct gmem_release *release)
+{
+	int ret = options->release ? options->release(options->opaque, release) : 0;
+
+	return ret < 0 ? ret : 0;
+}
+
+static int convert_released(struct gmem_file *file,
+			    const struct gmem_release_options *options,
+			    struct kvm_memory_attributes2 *args)
+{
+	const struct timespec delay = {
+		.tv_sec = options->delay_us / 1000000,
+		.tv_nsec = options->delay_us % 1000000 * 1000,
+	};
+	struct gmem_release release = {
+		.size = sizeof(release), .file = file,
+		.offset = args->offset, .bytes = args->size,
+		.attributes = args->attributes,
+		.content_policy = args->content_policy,
+	};
+	const uint64_t error_offset = args->error_offset;
+	int ret;
+
+	for (;;) {
+		ret = ask(options, &release);
+		if (ret)
+			return ret;
+		ret = file->vm->engine->ops->file_set_attributes(file, args);
+		if (ret != -EAGAIN || release.attempt == options->retries)
+			return ret;
+		release.attempt++;
+		release.error_offset = args->error_offset;
+		nanosleep(&delay, NULL);
+		/* Success leaves it alone, also after attempts that failed. */
+		args->error_offset = error_offset;
+	}
+}
 
 GMEM_API int gmem_set_memory_attributes2(struct gmem_file *file,
 					 struct kvm_memory_attributes2 *args)
 {
+	struct gmem_release_options options;
+	struct gmem_vm *vm;
+	int ret;
+
 	if (!file)
-		return -EINVAL;
+		return gmem_refuse(NULL, "no file");
+	vm = file->vm;
+	pthread_mutex_lock(&vm->lock);
+	options = vm->release;
+	pthread_mutex_unlock(&vm->lock);
+
 	/* Every other check is the engine's, as it is for the bare ioctl. */
-	return file->vm->engine->ops->file_set_attributes(file, args);
+	if (options.size && args && worth_asking(file, args))
+		ret = convert_released(file, &options, args);
+	else
+		ret = vm->engine->ops->file_set_attributes(file, args);
+	return gmem_report(vm->engine, ret);
 }
 
 GMEM_API int gmem_file_convert(struct gmem_file *file, uint64_t offset,
@@ -38,8 +123,9 @@ GMEM_API int gmem_get_memory_attributes2(struct gmem_file *file,
 					 struct kvm_memory_attributes2_run *run)
 {
 	if (!file)
-		return -EINVAL;
-	return file->vm->engine->ops->file_get_attributes(file, run);
+		return gmem_refuse(NULL, "no file");
+	return gmem_report(file->vm->engine,
+			   file->vm->engine->ops->file_get_attributes(file, run));
 }
 
 static bool same_state(const struct gmem_run *run,
@@ -59,9 +145,11 @@ GMEM_API int gmem_get_attributes(struct gmem_file *file, uint64_t offset,
 	int ret;
 
 	if (!file || !nr_runs || (!runs && *nr_runs))
-		return -EINVAL;
-	if (!bytes || end < offset || !gmem_page_aligned(offset | bytes))
-		return -EINVAL;
+		return gmem_refuse(file ? file->vm->engine : NULL,
+				   "no file, or no place for the runs");
+	if (!bytes || end < offset || end > file->bytes ||
+	    !gmem_page_aligned(offset | bytes))
+		return gmem_refuse(file->vm->engine, "not a range of the file");
 
 	room = *nr_runs;
 	while (offset < end) {
@@ -102,8 +190,10 @@ GMEM_API int gmem_vm_convert(struct gmem_vm *vm, uint64_t gpa, uint64_t bytes,
 
 	if (done)
 		*done = 0;
-	if (!vm || !bytes || gpa + bytes < gpa || !gmem_page_aligned(gpa | bytes))
-		return -EINVAL;
+	if (!vm)
+		return gmem_refuse(NULL, "no VM");
+	if (!bytes || gpa + bytes < gpa || !gmem_page_aligned(gpa | bytes))
+		return gmem_refuse(vm->engine, "empty, wrapping or misaligned range");
 
 	while (so_far < bytes) {
 		ret = gmem_slot_translate(vm, gpa + so_far, bytes - so_far, &file,
@@ -129,11 +219,19 @@ GMEM_API int gmem_vcpu_serve_hypercall(struct gmem_vcpu *vcpu,
 	/* bit 4 of the third argument: encrypted, that is private */
 	const uint64_t encrypted = 1ull << 4;
 	uint64_t pages, attributes;
+	struct gmem_exit last;
 	int ret, completed;
 
-	if (!vcpu || !exit || exit->reason != KVM_EXIT_HYPERCALL ||
+	if (!vcpu)
+		return gmem_refuse(NULL, "no vCPU");
+	if (!exit && vcpu->adopted) {
+		vcpu->vm->engine->ops->vcpu_last_exit(vcpu, &last);
+		exit = &last;
+	}
+	if (!exit || exit->reason != KVM_EXIT_HYPERCALL ||
 	    exit->hypercall.nr != KVM_HC_MAP_GPA_RANGE)
-		return -EINVAL;
+		return gmem_refuse(vcpu->vm->engine,
+				   "the exit is not that of KVM_HC_MAP_GPA_RANGE");
 
 	pages = exit->hypercall.args[1];
 	attributes = exit->hypercall.args[2] & encrypted ?

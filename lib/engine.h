@@ -29,6 +29,7 @@ struct gmem_engine {
 	const struct gmem_engine_ops *ops;
 	gmem_log_fn log;
 	void *log_opaque;
+	unsigned int users;	/* the VMM and each VM; atomic */
 };
 
 /* A memslot; everything is constant while it is on the list. */
@@ -41,6 +42,7 @@ struct gmem_slot {
 	uint64_t offset;
 	void *userspace_addr;
 	bool mapped_here;	/* userspace_addr is a mapping of the library's */
+	bool adopted;		/* the VMM set it, and will delete it */
 };
 
 struct gmem_vm {
@@ -50,6 +52,10 @@ struct gmem_vm {
 	struct gmem_slot *slots;
 	unsigned int nr_vcpus;
 	void *guest_memory;	/* the guest program's slot, or NULL */
+	bool adopted;		/* outlives this object */
+	unsigned int users;	/* the VMM, each file and vCPU; atomic */
+	/* By @lock; @size is 0 if there is none. */
+	struct gmem_release_options release;
 };
 
 struct gmem_file {
@@ -61,6 +67,7 @@ struct gmem_file {
 struct gmem_vcpu {
 	struct gmem_vm *vm;
 	uint32_t id;
+	bool adopted;		/* the VMM may run it behind our back */
 	uint32_t last_exit;
 	struct gmem_guest_mailbox *mailbox;	/* or NULL: no guest program */
 };
@@ -80,6 +87,9 @@ struct gmem_vcpu {
  * @file_fd: the descriptor or -EOPNOTSUPP
  * @file_map, @file_unmap, @file_punch_hole: see the public functions
  * @file_set_attributes, @file_get_attributes: the two ioctls
+ * @vm_adopt, @file_adopt, @vcpu_adopt: optional: make the object for a file
+ *	descriptor that stays the VMM's
+ * @vcpu_last_exit: for adopted vCPUs: the exit that the VMM saw
  * @slot_set: give the VM this slot
  * @slot_delete: take it away; its memory stays
  * @vcpu_create: make a vCPU; the caller fills in struct gmem_vcpu
@@ -104,6 +114,7 @@ struct gmem_engine_ops {
 	int (*vm_create)(struct gmem_engine *engine,
 			 const struct gmem_vm_options *options,
 			 struct gmem_vm **vmp);
+	int (*vm_adopt)(struct gmem_engine *engine, int fd, struct gmem_vm **vmp);
 	void (*vm_destroy)(struct gmem_vm *vm);
 	int (*vm_fd)(struct gmem_vm *vm);
 	int (*vm_set_memory_attributes)(struct gmem_vm *vm, uint64_t gpa,
@@ -112,6 +123,9 @@ struct gmem_engine_ops {
 	int (*file_create)(struct gmem_vm *vm,
 			   const struct gmem_file_options *options,
 			   struct gmem_file **filep);
+	/* Fills in @options->bytes. */
+	int (*file_adopt)(struct gmem_vm *vm, struct gmem_file_options *options,
+			  int fd, struct gmem_file **filep);
 	void (*file_close)(struct gmem_file *file);
 	int (*file_fd)(struct gmem_file *file);
 	int (*file_map)(struct gmem_file *file, uint64_t offset, uint64_t bytes,
@@ -129,6 +143,9 @@ struct gmem_engine_ops {
 
 	int (*vcpu_create)(struct gmem_vm *vm, uint32_t id,
 			   struct gmem_vcpu **vcpup);
+	int (*vcpu_adopt)(struct gmem_vm *vm, int fd, struct kvm_run *run,
+			  struct gmem_vcpu **vcpup);
+	void (*vcpu_last_exit)(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
 	void (*vcpu_destroy)(struct gmem_vcpu *vcpu);
 	int (*vcpu_fd)(struct gmem_vcpu *vcpu);
 	int (*vcpu_run)(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
@@ -141,13 +158,32 @@ struct gmem_engine_ops {
 extern const struct gmem_engine_ops gmem_kernel_ops;
 extern const struct gmem_engine_ops gmem_emu_ops;
 
-/* lib/engine.c */
+/* lib/log.c */
+
+/* @engine may be NULL. */
 void gmem_log(const struct gmem_engine *engine, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A call that the library itself refuses, and why.  Returns -EINVAL. */
+#define gmem_refuse(engine, why) \
+	gmem_refuse_with(engine, -EINVAL, __func__, why)
+int gmem_refuse_with(const struct gmem_engine *engine, int ret,
+		     const char *function, const char *why);
+/* What the engine answered: tell of errors.  Returns @ret. */
+#define gmem_report(engine, ret) gmem_report_of(engine, ret, __func__)
+int gmem_report_of(const struct gmem_engine *engine, int ret, const char *function);
+
+/* lib/engine.c */
 int gmem_options_copy(void *dst, size_t dst_size, const void *src);
+void gmem_vm_init(struct gmem_vm *vm, struct gmem_engine *engine, uint32_t platform);
+void gmem_file_init(struct gmem_file *file, struct gmem_vm *vm,
+		    const struct gmem_file_options *options);
+void gmem_vcpu_init(struct gmem_vcpu *vcpu, struct gmem_vm *vm, uint32_t id);
+/* A file or a vCPU of the VM is gone. */
+void gmem_vm_put(struct gmem_vm *vm);
 
 /* lib/slot.c */
-int gmem_slot_add(struct gmem_vm *vm, const struct gmem_slot_options *options);
+int gmem_slot_add(struct gmem_vm *vm, const struct gmem_slot_options *options,
+		  bool adopted);
 void gmem_slots_release(struct gmem_vm *vm);
 int gmem_slot_translate(struct gmem_vm *vm, uint64_t gpa, uint64_t bytes,
 			struct gmem_file **filep, uint64_t *offset,

@@ -46,7 +46,7 @@ GMEM_API int gmem_guest_setup(struct gmem_vm *vm)
 		goto err_unmap;
 
 	slot.userspace_addr = memory;
-	ret = gmem_slot_add(vm, &slot);
+	ret = gmem_slot_add(vm, &slot, false);
 	if (ret)
 		goto err_unmap;
 

@@ -21,16 +21,19 @@ struct kernel_engine {
 struct kernel_vm {
 	struct gmem_vm vm;
 	int fd;
+	bool lent;		/* the VMM's descriptor: it closes that */
 };
 
 struct kernel_file {
 	struct gmem_file file;
 	int fd;
+	bool lent;
 };
 
 struct kernel_vcpu {
 	struct gmem_vcpu vcpu;
 	int fd;
+	bool lent;		/* @run, too */
 	size_t run_size;
 	struct kvm_run *run;
 };
@@ -88,7 +91,15 @@ int kernel_vcpu_create(struct gmem_vm *vm, uint32_t id, struct gmem_vcpu **vcpup
 void kernel_vcpu_destroy(struct gmem_vcpu *vcpu);
 int kernel_vcpu_fd(struct gmem_vcpu *vcpu);
 int kernel_vcpu_run(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
+void kernel_vcpu_last_exit(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
 int kernel_vcpu_complete_hypercall(struct gmem_vcpu *vcpu, int64_t ret);
+
+/* lib/kernel_adopt.c */
+int kernel_vm_adopt(struct gmem_engine *engine, int fd, struct gmem_vm **vmp);
+int kernel_file_adopt(struct gmem_vm *vm, struct gmem_file_options *options, int fd,
+		      struct gmem_file **filep);
+int kernel_vcpu_adopt(struct gmem_vm *vm, int fd, struct kvm_run *run,
+		      struct gmem_vcpu **vcpup);
 
 /* lib/kernel_<machine>.c */
 

@@ -157,7 +157,8 @@ static void kernel_vm_destroy(struct gmem_vm *base)
 {
 	struct kernel_vm *vm = to_kernel_vm(base);
 
-	close(vm->fd);
+	if (!vm->lent)
+		close(vm->fd);
 	free(vm);
 }
 
@@ -172,10 +173,12 @@ const struct gmem_engine_ops gmem_kernel_ops = {
 	.close = kernel_close,
 	.caps = kernel_caps,
 	.vm_create = kernel_vm_create,
+	.vm_adopt = kernel_vm_adopt,
 	.vm_destroy = kernel_vm_destroy,
 	.vm_fd = kernel_vm_fd,
 	.vm_set_memory_attributes = kernel_vm_set_memory_attributes,
 	.file_create = kernel_file_create,
+	.file_adopt = kernel_file_adopt,
 	.file_close = kernel_file_close,
 	.file_fd = kernel_file_fd,
 	.file_map = kernel_file_map,
@@ -186,6 +189,8 @@ const struct gmem_engine_ops gmem_kernel_ops = {
 	.slot_set = kernel_slot_set,
 	.slot_delete = kernel_slot_delete,
 	.vcpu_create = kernel_vcpu_create,
+	.vcpu_adopt = kernel_vcpu_adopt,
+	.vcpu_last_exit = kernel_vcpu_last_exit,
 	.vcpu_destroy = kernel_vcpu_destroy,
 	.vcpu_fd = kernel_vcpu_fd,
 	.vcpu_run = kernel_vcpu_run,

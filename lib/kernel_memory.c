@@ -54,7 +54,8 @@ void kernel_file_close(struct gmem_file *base)
 {
 	struct kernel_file *file = to_kernel_file(base);
 
-	close(file->fd);
+	if (!file->lent)
+		close(file->fd);
 	free(file);
 }
 

@@ -55,8 +55,10 @@ void kernel_vcpu_destroy(struct gmem_vcpu *base)
 {
 	struct kernel_vcpu *vcpu = to_kernel_vcpu(base);
 
-	munmap(vcpu->run, vcpu->run_size);
-	close(vcpu->fd);
+	if (!vcpu->lent) {
+		munmap(vcpu->run, vcpu->run_size);
+		close(vcpu->fd);
+	}
 	free(vcpu);
 }
 
@@ -125,6 +127,12 @@ int kernel_vcpu_run(struct gmem_vcpu *base, struct gmem_exit *exit)
 	if (exit->reason == GMEM_EXIT_GUEST_DONE && !base->mailbox)
 		exit->reason = KVM_EXIT_MMIO;
 	return 0;
+}
+
+void kernel_vcpu_last_exit(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
+{
+	memset(exit, 0, sizeof(*exit));
+	decode_exit(to_kernel_vcpu(vcpu)->run, exit);
 }
 
 int kernel_vcpu_complete_hypercall(struct gmem_vcpu *base, int64_t ret)

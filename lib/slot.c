@@ -41,75 +41,97 @@ static void free_slot(struct gmem_slot *slot)
 	free(slot);
 }
 
-static int new_slot(struct gmem_vm *vm, const struct gmem_slot_options *options,
-		    struct gmem_slot **slotp)
+static const char *why_no_slot(const struct gmem_vm *vm,
+			       const struct gmem_slot_options *opts)
 {
-	struct gmem_slot_options opts;
-	struct gmem_slot *slot;
-	int ret;
+	if (opts->reserved)
+		return "reserved is not 0";
+	if (!opts->bytes || !gmem_page_aligned(opts->gpa | opts->bytes | opts->offset))
+		return "empty or misaligned range";
+	if (opts->gpa + opts->bytes < opts->gpa)
+		return "the range wraps";
+	if (!opts->file && !opts->userspace_addr)
+		return "neither a file nor an address";
+	if (opts->file && opts->file->vm != vm)
+		return "the file is another VM's";
+	if (opts->file && (opts->bytes > opts->file->bytes ||
+			   opts->offset > opts->file->bytes - opts->bytes))
+		return "the range ends past the file";
+	return NULL;
+}
 
-	ret = gmem_options_copy(&opts, sizeof(opts), options);
-	if (ret)
-		return ret;
-	if (opts.reserved || !opts.bytes ||
-	    !gmem_page_aligned(opts.gpa | opts.bytes | opts.offset) ||
-	    opts.gpa + opts.bytes < opts.gpa)
-		return -EINVAL;
-	if (!opts.file && !opts.userspace_addr)
-		return -EINVAL;
-	if (opts.file && opts.file->vm != vm)
-		return -EINVAL;
+static struct gmem_slot *new_slot(const struct gmem_slot_options *opts)
+{
+	struct gmem_slot *slot;
 
 	slot = calloc(1, sizeof(*slot));
 	if (!slot)
-		return -ENOMEM;
+		return NULL;
 
-	slot->id = opts.id;
-	slot->gpa = opts.gpa;
-	slot->bytes = opts.bytes;
-	slot->file = opts.file;
-	slot->offset = opts.offset;
-	slot->userspace_addr = opts.userspace_addr;
-	*slotp = slot;
-	return 0;
+	slot->id = opts->id;
+	slot->gpa = opts->gpa;
+	slot->bytes = opts->bytes;
+	slot->file = opts->file;
+	slot->offset = opts->offset;
+	slot->userspace_addr = opts->userspace_addr;
+	return slot;
 }
 
-int gmem_slot_add(struct gmem_vm *vm, const struct gmem_slot_options *options)
+static int insert_slot(struct gmem_vm *vm, struct gmem_slot *slot)
 {
-	struct gmem_slot *slot;
-	int ret;
-
-	ret = new_slot(vm, options, &slot);
-	if (ret)
-		return ret;
-
-	ret = map_slot(slot);
-	if (ret) {
-		free(slot);
-		return ret;
-	}
+	int ret = 0;
 
 	pthread_mutex_lock(&vm->lock);
 	/* KVM would take an id in use for a request to change that slot. */
-	ret = find_slot(vm, slot->id) ? -EEXIST :
-	      vm->engine->ops->slot_set(vm, slot);
+	if (find_slot(vm, slot->id))
+		ret = -EEXIST;
+	else if (!slot->adopted)
+		ret = vm->engine->ops->slot_set(vm, slot);
 	if (!ret) {
 		slot->next = vm->slots;
 		vm->slots = slot;
 	}
 	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
 
+int gmem_slot_add(struct gmem_vm *vm, const struct gmem_slot_options *options,
+		  bool adopted)
+{
+	const char *why = why_no_slot(vm, options);
+	struct gmem_slot *slot;
+	int ret;
+
+	if (why)
+		return gmem_refuse(vm->engine, why);
+	slot = new_slot(options);
+	if (!slot)
+		return -ENOMEM;
+
+	slot->adopted = adopted;
+	ret = adopted ? 0 : map_slot(slot);
+	if (ret) {
+		free(slot);
+		return ret;
+	}
+	ret = insert_slot(vm, slot);
 	if (ret)
 		free_slot(slot);
-	return ret;
+	return gmem_report(vm->engine, ret);
 }
 
 GMEM_API int gmem_slot_set(struct gmem_vm *vm,
 			   const struct gmem_slot_options *options)
 {
-	if (!vm || !options || options->id >= GMEM_SLOT_RESERVED)
-		return -EINVAL;
-	return gmem_slot_add(vm, options);
+	struct gmem_slot_options opts;
+
+	if (!vm || !options)
+		return gmem_refuse(vm ? vm->engine : NULL, "no VM, or no options");
+	if (gmem_options_copy(&opts, sizeof(opts), options))
+		return gmem_refuse(vm->engine, "bad size of the options");
+	if (opts.id >= GMEM_SLOT_RESERVED)
+		return gmem_refuse(vm->engine, "this slot number is the library's");
+	return gmem_slot_add(vm, &opts, false);
 }
 
 static int delete_slot_locked(struct gmem_vm *vm, uint32_t id)
@@ -125,7 +147,10 @@ static int delete_slot_locked(struct gmem_vm *vm, uint32_t id)
 	if (!slot)
 		return -ENOENT;
 
-	ret = vm->engine->ops->slot_delete(vm, slot);
+	if (id >= GMEM_SLOT_RESERVED && !slot->adopted)
+		return -EINVAL;
+
+	ret = slot->adopted ? 0 : vm->engine->ops->slot_delete(vm, slot);
 	if (ret)
 		return ret;
 
@@ -138,22 +163,24 @@ GMEM_API int gmem_slot_delete(struct gmem_vm *vm, uint32_t id)
 {
 	int ret;
 
-	if (!vm || id >= GMEM_SLOT_RESERVED)
-		return -EINVAL;
+	if (!vm)
+		return gmem_refuse(NULL, "no VM");
 
 	pthread_mutex_lock(&vm->lock);
 	ret = delete_slot_locked(vm, id);
 	pthread_mutex_unlock(&vm->lock);
-	return ret;
+	return gmem_report(vm->engine, ret);
 }
 
-/* The VM goes away, and its slots with it. */
+/* The VM goes away, and its slots with it; an adopted one stays, without ours. */
 void gmem_slots_release(struct gmem_vm *vm)
 {
 	struct gmem_slot *slot;
 
 	while ((slot = vm->slots)) {
 		vm->slots = slot->next;
+		if (vm->adopted && !slot->adopted)
+			vm->engine->ops->slot_delete(vm, slot);
 		free_slot(slot);
 	}
 }
@@ -178,6 +205,7 @@ GMEM_API void gmem_file_close(struct gmem_file *file)
 	}
 	pthread_mutex_unlock(&vm->lock);
 	vm->engine->ops->file_close(file);
+	gmem_vm_put(vm);
 }
 
 /*

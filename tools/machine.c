@@ -36,7 +36,8 @@ static void print_log(void *opaque, int level, const char *message)
 int open_engine(struct gmem_engine **enginep)
 {
 	struct gmem_engine_options options = {
-		.size = sizeof(options), .log = print_log,
+		.size = sizeof(options), .kind = GMEM_ENGINE_KERNEL,
+		.log = print_log,
 	};
 	int ret;
 

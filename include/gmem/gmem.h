@@ -7,7 +7,9 @@
  * through the last argument.  Sizes and offsets are bytes unless a name says
  * pages.  Option structs start with their own size, so that old programs run
  * with newer libraries; members that are 0 mean the default.  Objects are
- * released in the reverse order of creation; releasing NULL does nothing.
+ * released in the reverse order of creation; releasing NULL does nothing.  What is
+ * released too early is reported, and goes with the last object that needs it.
+ * Whatever a function refuses it also tells to the log.
  *
  * Threads.  Functions on different objects may run at the same time, and so may
  * functions on one object unless its description says otherwise.  Releasing an
@@ -65,10 +67,20 @@ enum gmem_log_level {
  */
 typedef void (*gmem_log_fn)(void *opaque, int level, const char *message);
 
+/**
+ * gmem_set_log() - where messages go that no engine's log receives
+ * @log: or NULL to drop them, as it is at first
+ * @opaque: handed to @log
+ *
+ * Those are the messages about objects that are NULL, about engines that do not
+ * open, and of engines that were opened without a log.
+ */
+void gmem_set_log(gmem_log_fn log, void *opaque);
+
 /* ---- engines ---- */
 
 enum gmem_engine_kind {
-	GMEM_ENGINE_ANY,	/* the best that this machine has */
+	GMEM_ENGINE_ANY,	/* kernel if a VM of it converts in place, else emu */
 	GMEM_ENGINE_KERNEL,	/* /dev/kvm */
 	GMEM_ENGINE_EMU,	/* a model in this process: see <gmem/emu.h> */
 };
@@ -78,7 +90,7 @@ enum gmem_engine_kind {
  * @size: sizeof(struct gmem_engine_options)
  * @kind: enum gmem_engine_kind
  * @device: kernel: path of the KVM device; NULL is /dev/kvm
- * @log: where messages go; NULL drops them
+ * @log: where messages go; NULL: see gmem_set_log()
  * @log_opaque: handed to @log
  */
 struct gmem_engine_options {
@@ -107,12 +119,16 @@ int gmem_engine_open(const struct gmem_engine_options *options,
 /**
  * gmem_engine_close() - close an engine without VMs
  * @engine: or NULL
+ *
+ * An engine that has VMs closes with the last of them.
  */
 void gmem_engine_close(struct gmem_engine *engine);
 
 /**
  * gmem_engine_name() - "kernel" or "emu", for messages
  * @engine: the engine
+ *
+ * Return: the name, or NULL for NULL.
  */
 const char *gmem_engine_name(const struct gmem_engine *engine);
 
@@ -227,8 +243,27 @@ int gmem_vm_create(struct gmem_engine *engine,
 		   const struct gmem_vm_options *options, struct gmem_vm **vmp);
 
 /**
+ * gmem_vm_adopt() - work on a VM that is the VMM's own
+ * @engine: the kernel engine
+ * @options: what VM it is; or NULL for a default VM
+ * @fd: the VM's file descriptor; stays the VMM's, which keeps it open
+ * @vmp: out: the VM
+ *
+ * Changes nothing: exits for KVM_HC_MAP_GPA_RANGE are switched on by the VMM
+ * (KVM_CAP_EXIT_HYPERCALL).  gmem_vm_destroy() takes away the slots that
+ * gmem_slot_set() gave to the VM, and leaves the rest of it as it is.
+ *
+ * Return: 0; -EINVAL for bad options or if @fd is not a VM's; -EBADF; -EOPNOTSUPP
+ *	   if the engine has no file descriptors, as emu; -ENOMEM.
+ */
+int gmem_vm_adopt(struct gmem_engine *engine, const struct gmem_vm_options *options,
+		  int fd, struct gmem_vm **vmp);
+
+/**
  * gmem_vm_destroy() - end a VM whose vCPUs and files are released
  * @vm: or NULL
+ *
+ * A VM that has vCPUs or files ends with the last of them.
  */
 void gmem_vm_destroy(struct gmem_vm *vm);
 
@@ -290,6 +325,20 @@ struct gmem_file_options {
  */
 int gmem_file_create(struct gmem_vm *vm, const struct gmem_file_options *options,
 		     struct gmem_file **filep);
+
+/**
+ * gmem_file_adopt() - work on a guest_memfd that is the VMM's own
+ * @vm: the VM that it belongs to
+ * @options: what file it is: the flags that it was created with, and its length or
+ *	0 to look that up
+ * @fd: the file's descriptor; stays the VMM's, which keeps it open
+ * @filep: out: the file
+ *
+ * Return: 0; -EINVAL for bad options or if @fd is not such a file; -EBADF;
+ *	   -EOPNOTSUPP if the engine has no file descriptors, as emu; -ENOMEM.
+ */
+int gmem_file_adopt(struct gmem_vm *vm, const struct gmem_file_options *options,
+		    int fd, struct gmem_file **filep);
 
 /**
  * gmem_file_close() - release a file
@@ -371,7 +420,79 @@ int gmem_set_memory_attributes2(struct gmem_file *file,
 				struct kvm_memory_attributes2 *args);
 
 /**
- * gmem_file_convert() - the same with plain arguments
+ * struct gmem_release - what the VMM is asked to let go of
+ * @size: sizeof(struct gmem_release), as the library knows it
+ * @file: the file that is about to be converted
+ * @offset: first byte of the conversion
+ * @bytes: its length
+ * @attributes: 0 (shared) or KVM_MEMORY_ATTRIBUTE_PRIVATE
+ * @content_policy: enum set_memory_attributes_content_policy
+ * @attempt: 0 before the first attempt, 1 before the second, and so on
+ * @error_offset: from attempt 1 on: the page that stood in the way of the last
+ */
+struct gmem_release {
+	size_t size;
+	struct gmem_file *file;
+	uint64_t offset;
+	uint64_t bytes;
+	uint64_t attributes;
+	uint32_t content_policy;
+	uint32_t attempt;
+	uint64_t error_offset;
+};
+
+/**
+ * typedef gmem_release_fn - lets vfio, vhost, io_uring and the like let go
+ * @opaque: as given with the function
+ * @release: of what; valid during the call
+ *
+ * On the thread that converts, and without a lock of the library's.  It must not
+ * convert memory of the same VM.
+ *
+ * Return: 0 to go on; a negative errno value to give up: nothing is converted,
+ *	   and the caller gets that value.
+ */
+typedef int (*gmem_release_fn)(void *opaque, const struct gmem_release *release);
+
+/* What 0 means in struct gmem_release_options, and the most that it takes. */
+#define GMEM_RELEASE_RETRIES		10
+#define GMEM_RELEASE_DELAY_US		1000
+#define GMEM_RELEASE_MAX_RETRIES	1000
+#define GMEM_RELEASE_MAX_DELAY_US	1000000
+
+/**
+ * struct gmem_release_options - what precedes conversions of a VM's memory
+ * @size: sizeof(struct gmem_release_options)
+ * @release: called before each attempt; NULL: only retry
+ * @opaque: handed to @release
+ * @retries: attempts after the first, for as long as the answer is -EAGAIN
+ * @delay_us: microseconds between an attempt and the next; a signal ends the wait
+ */
+struct gmem_release_options {
+	size_t size;
+	gmem_release_fn release;
+	void *opaque;
+	uint32_t retries;
+	uint32_t delay_us;
+};
+
+/**
+ * gmem_vm_set_release() - be asked before memory is converted, and retry
+ * @vm: the VM
+ * @options: or NULL for neither, as it is at first
+ *
+ * Concerns every function that converts.  A request whose range is invalid is
+ * refused without asking.  The last attempt's -EAGAIN is the caller's, with the
+ * page in error_offset; it comes after at most @retries * @delay_us of waiting.
+ *
+ * Context: while no other thread converts.
+ * Return: 0; -EINVAL for bad options.
+ */
+int gmem_vm_set_release(struct gmem_vm *vm,
+			const struct gmem_release_options *options);
+
+/**
+ * gmem_file_convert() - gmem_set_memory_attributes2() with plain arguments
  * @file: the file
  * @offset: first byte, page aligned
  * @bytes: length, page aligned
@@ -483,11 +604,24 @@ struct gmem_slot_options {
 int gmem_slot_set(struct gmem_vm *vm, const struct gmem_slot_options *options);
 
 /**
+ * gmem_slot_adopt() - tell of a slot that the VMM gave to the VM by itself
+ * @vm: the VM
+ * @options: the slot, on a file; any id; @userspace_addr is not looked at
+ *
+ * Changes nothing: the library learns which file is behind these addresses, for
+ * gmem_vm_convert() and gmem_vcpu_serve_hypercall().
+ *
+ * Return: 0; -EINVAL; -EEXIST if the id is taken; -EOPNOTSUPP if the engine has no
+ *	   file descriptors, as emu; -ENOMEM.
+ */
+int gmem_slot_adopt(struct gmem_vm *vm, const struct gmem_slot_options *options);
+
+/**
  * gmem_slot_delete() - take a slot away
  * @vm: the VM
  * @id: its number
  *
- * A file keeps its contents and attributes.
+ * A file keeps its contents and attributes.  An adopted slot is only forgotten.
  *
  * Return: 0; -ENOENT; other errors of the engine.
  */
@@ -506,6 +640,25 @@ int gmem_slot_delete(struct gmem_vm *vm, uint32_t id);
  * Return: 0; -EINVAL; -EEXIST; -ENOMEM; other errors of the engine.
  */
 int gmem_vcpu_create(struct gmem_vm *vm, uint32_t id, struct gmem_vcpu **vcpup);
+
+/**
+ * gmem_vcpu_adopt() - work on a vCPU that is the VMM's own
+ * @vm: its VM
+ * @id: its number
+ * @fd: its file descriptor; stays the VMM's, which keeps it open
+ * @run: the VMM's mapping of @fd, which it keeps
+ * @vcpup: out: the vCPU
+ *
+ * The VMM may go on to run it by itself, by the KVM_RUN ioctl, and let
+ * gmem_vcpu_serve_hypercall() serve what @run tells.  The guest program of
+ * gmem_guest_setup() does not run on it.
+ *
+ * Context: while the vCPU does not run.
+ * Return: 0; -EINVAL if @fd is not a vCPU's; -EBADF; -EOPNOTSUPP if the engine has
+ *	   no file descriptors, as emu; -ENOMEM.
+ */
+int gmem_vcpu_adopt(struct gmem_vm *vm, uint32_t id, int fd, struct kvm_run *run,
+		    struct gmem_vcpu **vcpup);
 
 /**
  * gmem_vcpu_destroy() - release a vCPU that does not run
@@ -587,7 +740,8 @@ int gmem_vcpu_complete_hypercall(struct gmem_vcpu *vcpu, int64_t ret);
 /**
  * gmem_vcpu_serve_hypercall() - do what KVM_HC_MAP_GPA_RANGE asks for
  * @vcpu: the vCPU
- * @exit: its last exit, a hypercall
+ * @exit: its last exit, a hypercall.  NULL: for an adopted vCPU, what its kvm_run
+ *	mapping tells
  * @policy: the content policy to convert under
  *
  * gmem_vm_convert() on the hypercall's range, then
