@@ -375,6 +375,8 @@ KERNEL_TEST(closed_file_lives_on_in_its_mapping)
 	ASSERT_RET(gmem_guest_exec(env_vcpu(&env, 0), &cmd, 1, 0, &exit), -EFAULT);
 	ASSERT_EQ(exit.reason, KVM_EXIT_MEMORY_FAULT);
 	ASSERT_EQ(exit.memory_fault.gpa, gpa_of(1));
+	/* It was shared; what is gone reads as private. */
+	ASSERT_EQ(exit.memory_fault.flags, KVM_MEMORY_EXIT_FLAG_PRIVATE);
 }
 
 KERNEL_TEST(vm_may_go_before_its_file)
