@@ -26,10 +26,13 @@ static int failed(const char *what, int ret)
 	return STATUS_FAILED;
 }
 
+/* Why an engine does not open is said in a sentence of our own, with a remedy. */
+static bool engine_opened;
+
 static void print_log(void *opaque, int level, const char *message)
 {
 	(void)opaque;
-	if (level == GMEM_LOG_ERROR)
+	if (level == GMEM_LOG_ERROR && engine_opened)
 		fprintf(stderr, "gmemctl: %s\n", message);
 }
 
@@ -44,6 +47,7 @@ int open_engine(struct gmem_engine **enginep)
 	ret = gmem_engine_open(&options, enginep);
 	switch (ret) {
 	case 0:
+		engine_opened = true;
 		return STATUS_OK;
 	case -ENOENT:
 	case -ENODEV:
