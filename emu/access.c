@@ -211,6 +211,8 @@ static enum emu_access_result access_file(struct emu_vcpu *vcpu,
 
 	access->attrs = gmem_attr_map_get(file->map, access->index);
 	access->fault_private = access->attrs & GMEM_ATTR_PRIVATE;
+	if (access->instruction)
+		return access->instruction(vcpu, access);
 	if (access->attrs & GMEM_ATTR_DESTROYED)
 		return EMU_ACCESS_FAULT;
 	if (unlikely(file->poison.nr) &&
@@ -230,6 +232,8 @@ static enum emu_access_result access_slot(struct emu_vcpu *vcpu,
 	struct emu_file *file;
 	bool private_kind;
 
+	if (access->instruction && (!slot || !smp_load_acquire(&slot->file)))
+		return EMU_ACCESS_DONE;
 	if (!slot) {
 		if (vm_private(vcpu->vm, access->gpa)) {
 			access->fault_private = true;
@@ -334,4 +338,17 @@ void emu_vcpu_store(struct emu_vcpu *vcpu, u64 gpa, unsigned int size, u64 value
 		};
 		access_page(vcpu, &access);
 	}
+}
+
+u64 emu_vcpu_instruction(struct emu_vcpu *vcpu, u64 gfn, u64 operand,
+			 enum emu_access_result (*instruction)(struct emu_vcpu *vcpu,
+							       struct emu_access *access))
+{
+	struct emu_access access = {
+		.gpa = gfn << EMU_PAGE_SHIFT, .value = operand,
+		.instruction = instruction,
+	};
+
+	access_page(vcpu, &access);
+	return access.value;
 }

@@ -339,6 +339,14 @@ bool emu_invalidated(struct emu_file *file, u64 index);
 enum emu_access_result emu_access_plain(struct emu_access *access);
 u64 emu_vcpu_load(struct emu_vcpu *vcpu, u64 gpa, unsigned int size);
 void emu_vcpu_store(struct emu_vcpu *vcpu, u64 gpa, unsigned int size, u64 value);
+/*
+ * The guest executes a platform's instruction on a page, which may fault, exit and
+ * be repeated as an access may.  Returns the access's value: @operand, unless the
+ * instruction changed it.  Nothing happens to a gfn that no file backs.
+ */
+u64 emu_vcpu_instruction(struct emu_vcpu *vcpu, u64 gfn, u64 operand,
+			 enum emu_access_result (*instruction)(struct emu_vcpu *vcpu,
+							       struct emu_access *access));
 
 /* ---- vcpu.c ---- */
 

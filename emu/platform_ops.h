@@ -55,6 +55,8 @@ enum emu_access_result {
  * @host: where the engine has the bytes mapped
  * @fault_private: out, with EMU_ACCESS_FAULT: the guest meant it as private;
  *	preset to what @attrs say
+ * @instruction: the guest executes this on the page in place of a load or a store;
+ *	see emu_vcpu_instruction().  @attrs may be destroyed
  */
 struct emu_access {
 	u64 gpa;
@@ -66,6 +68,8 @@ struct emu_access {
 	unsigned int attrs;
 	void *host;
 	bool fault_private;
+	enum emu_access_result (*instruction)(struct emu_vcpu *vcpu,
+					      struct emu_access *access);
 };
 
 /**
@@ -136,6 +140,9 @@ struct emu_access {
  *	engine do it: it frees the memory for ZERO and DESTROY, after @free.
  * @convert: optional, locked, past the point of no return.  The platform's own
  *	step, after @content.  Returns 0, or -EIO if the VM is dead now.
+ * @load: optional, locked.  gmem_vm_load(): a page of the initial payload, private
+ *	before and afterwards, and bound at @gfn.  Returns 0 or -errno; -EBUSY once
+ *	the guest runs.  Without it the library converts the page and back.
  * @free: optional, locked.  The memory of the range is about to be freed (hole,
  *	ZERO, DESTROY, end of the file): take it from the guest, scrub it.  Not for
  *	conversions: a page that only changes its kind does not come here.  The
@@ -178,6 +185,7 @@ struct emu_platform_ops {
 			unsigned int attrs, u32 content);
 	int (*convert)(struct emu_conversion *ec, u64 start, u64 end,
 		       unsigned int attrs);
+	int (*load)(struct emu_file *file, u64 index, u64 gfn, const void *data);
 	void (*free)(struct emu_file *file, u64 start, u64 end);
 };
 
@@ -186,5 +194,7 @@ const struct emu_platform_ops *emu_platform(u32 platform);
 
 extern const struct emu_platform_ops emu_platform_default;
 extern const struct emu_platform_ops emu_platform_sw;
+extern const struct emu_platform_ops emu_platform_snp;
+extern const struct emu_platform_ops emu_platform_tdx;
 
 #endif /* EMU_PLATFORM_OPS_H */
