@@ -142,6 +142,9 @@ struct emu_file {
 	u32 handlers;
 };
 
+/* All pages if the hypercall succeeded, else none. */
+#define EMU_PAGES_BY_RET	(~0ull)
+
 enum emu_vcpu_state {
 	EMU_VCPU_IDLE,		/* waits for @resume; its exit was fetched */
 	EMU_VCPU_RUNNING,
@@ -167,6 +170,7 @@ struct emu_vcpu {
 	sem_t exited;
 	struct gmem_exit exit;
 	s64 hypercall_ret;
+	u64 pages_done;		/* what the guest is told; EMU_PAGES_BY_RET: nothing */
 	bool started;		/* the thread exists */
 	bool restart;		/* go to the program's entry; under @lock */
 	bool quit;		/* end the thread */

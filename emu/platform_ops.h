@@ -93,6 +93,8 @@ struct emu_access {
  * @file_destroy: optional.  @free was called for all of it; nobody has it.
  * @slot_set: optional, locked if the slot has a file.  A slot is about to appear:
  *	may refuse.  Returns 0 or -errno.
+ * @slot_may_go: optional.  The VMM wants to delete a slot: may refuse.  Not asked
+ *	when the slot's file is closed.  Returns 0 or -errno.
  * @slot_delete: optional, locked likewise.  No vCPU sees the slot any more.
  *
  * @vcpu_create: optional.  Returns 0 or -errno.
@@ -122,7 +124,8 @@ struct emu_access {
  *	what is unfinished).  Must call emu_vcpu_exit_hypercall() at most once at a
  *	time and may be left by it for good, if the vCPU is reset or released while
  *	it waits: keep nothing on the stack that needs releasing.  Returns what the
- *	guest gets: 0 or a negative errno value.
+ *	guest gets: 0 or a negative errno value.  May set @vcpu->pages_done: how many
+ *	pages from the front on are as asked, where the guest is told.
  *
  * @policy_caps: optional.  What KVM_CAP_GUEST_MEMFD_CONTENT_POLICIES answers.
  * @policy_supported: optional.  kvm_gmem_arch_content_policy_supported(), locked,
@@ -161,6 +164,7 @@ struct emu_platform_ops {
 	int (*file_create)(struct emu_file *file);
 	void (*file_destroy)(struct emu_file *file);
 	int (*slot_set)(struct emu_vm *vm, const struct emu_slot *slot);
+	int (*slot_may_go)(struct emu_vm *vm, const struct emu_slot *slot);
 	void (*slot_delete)(struct emu_vm *vm, const struct emu_slot *slot);
 
 	int (*vcpu_create)(struct emu_vcpu *vcpu);
@@ -194,6 +198,7 @@ const struct emu_platform_ops *emu_platform(u32 platform);
 
 extern const struct emu_platform_ops emu_platform_default;
 extern const struct emu_platform_ops emu_platform_sw;
+extern const struct emu_platform_ops emu_platform_pkvm;
 extern const struct emu_platform_ops emu_platform_snp;
 extern const struct emu_platform_ops emu_platform_tdx;
 

@@ -9,6 +9,7 @@
 static const struct emu_platform_ops *const platforms[GMEM_VM_NR_PLATFORMS] = {
 	[GMEM_VM_DEFAULT] = &emu_platform_default,
 	[GMEM_VM_SW] = &emu_platform_sw,
+	[GMEM_VM_PKVM] = &emu_platform_pkvm,
 	[GMEM_VM_SNP] = &emu_platform_snp,
 	[GMEM_VM_TDX] = &emu_platform_tdx,
 };

@@ -159,6 +159,7 @@ static int remove_slot(struct emu_vm *vm, u32 id)
 	struct emu_file *file;
 	struct emu_slot old;
 	u32 at;
+	int ret;
 
 	for (at = 0; vm->slots && at < vm->slots->nr; at++) {
 		if (vm->slots->slot[at].id == id)
@@ -166,6 +167,11 @@ static int remove_slot(struct emu_vm *vm, u32 id)
 	}
 	if (!vm->slots || at == vm->slots->nr)
 		return -ENOENT;
+	if (vm->ops->slot_may_go) {
+		ret = vm->ops->slot_may_go(vm, &vm->slots->slot[at]);
+		if (ret)
+			return ret;
+	}
 	slots = copy_slots(vm->slots, 0);
 	if (!slots)
 		return -ENOMEM;

@@ -83,18 +83,28 @@ void emu_guest_store(uint64_t addr, unsigned int size, uint64_t value)
 }
 
 /* KVM's checks; what passes them is the VMM's or the platform's business. */
-int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attributes)
+int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attributes,
+				uint64_t *done)
 {
 	struct emu_vcpu *vcpu = current_vcpu;
 	bool to_private = attributes & 1u << 4;
 	u64 gfn = gpa >> EMU_PAGE_SHIFT;
+	s64 ret;
 
+	*done = 0;
 	if (gpa % PAGE_SIZE || !pages || gfn + pages <= gfn ||
 	    gfn + pages > 1ull << (64 - EMU_PAGE_SHIFT))
 		return -EINVAL;
+	vcpu->pages_done = EMU_PAGES_BY_RET;
 	if (vcpu->vm->ops->guest_convert)
-		return vcpu->vm->ops->guest_convert(vcpu, gfn, pages, to_private);
-	return emu_vcpu_exit_hypercall(vcpu, gfn, pages, to_private);
+		ret = vcpu->vm->ops->guest_convert(vcpu, gfn, pages, to_private);
+	else
+		ret = emu_vcpu_exit_hypercall(vcpu, gfn, pages, to_private);
+	if (vcpu->pages_done != EMU_PAGES_BY_RET)
+		*done = vcpu->pages_done;
+	else if (!ret)
+		*done = pages;
+	return ret;
 }
 
 static void *vcpu_thread(void *opaque)

@@ -5,7 +5,8 @@
  * is in guest_arch.h, one for each of them:
  *
  *   guest_load(), guest_store()	one access of 1, 2, 4 or 8 bytes
- *   guest_map_gpa_range()		KVM_HC_MAP_GPA_RANGE
+ *   guest_map_gpa_range()		KVM_HC_MAP_GPA_RANGE, and how many pages were
+ *					done, if the hypercall tells
  *   guest_exit()			tell the host that a list is done
  *   guest_barrier()			order mailbox accesses
  */
@@ -60,11 +61,12 @@ static int64_t cmd_check(struct gmem_guest_mailbox *mb, struct gmem_guest_cmd *c
 static int64_t cmd_convert(struct gmem_guest_mailbox *mb,
 			   struct gmem_guest_cmd *cmd, uint64_t attributes)
 {
+	uint64_t done;
 	int64_t ret;
 
 	ret = guest_map_gpa_range(mb, cmd->addr, cmd->size / GMEM_GUEST_PAGE_SIZE,
-				  attributes);
-	cmd->result = (uint64_t)ret;
+				  attributes, &done);
+	cmd->result = done;
 	return ret;
 }
 

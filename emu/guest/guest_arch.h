@@ -10,7 +10,8 @@
 
 uint64_t emu_guest_load(uint64_t addr, unsigned int size);
 void emu_guest_store(uint64_t addr, unsigned int size, uint64_t value);
-int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attributes);
+int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attributes,
+				uint64_t *done);
 
 static inline void guest_barrier(void)
 {
@@ -33,10 +34,10 @@ static inline void guest_store(struct gmem_guest_mailbox *mb, uint64_t addr,
 
 static inline int64_t guest_map_gpa_range(struct gmem_guest_mailbox *mb,
 					  uint64_t gpa, uint64_t pages,
-					  uint64_t attributes)
+					  uint64_t attributes, uint64_t *done)
 {
 	(void)mb;
-	return emu_guest_map_gpa_range(gpa, pages, attributes);
+	return emu_guest_map_gpa_range(gpa, pages, attributes, done);
 }
 
 static inline void guest_exit(struct gmem_guest_mailbox *mb, uint32_t seq)

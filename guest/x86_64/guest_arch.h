@@ -51,7 +51,7 @@ static inline void guest_store(struct gmem_guest_mailbox *mb, uint64_t addr,
 
 static inline int64_t guest_map_gpa_range(struct gmem_guest_mailbox *mb,
 					  uint64_t gpa, uint64_t pages,
-					  uint64_t attributes)
+					  uint64_t attributes, uint64_t *done)
 {
 	int64_t ret;
 
@@ -63,6 +63,7 @@ static inline int64_t guest_map_gpa_range(struct gmem_guest_mailbox *mb,
 		__asm__ volatile("vmmcall" : "=a"(ret)
 				 : "a"((uint64_t)KVM_HC_MAP_GPA_RANGE), "b"(gpa),
 				   "c"(pages), "d"(attributes) : "memory");
+	*done = ret ? 0 : pages;
 	return ret;
 }
 

@@ -28,7 +28,9 @@ extern "C" {
  *	differ; bad_addr and bad_value name the first of them; status -EILSEQ
  *	(-84) if any differs
  * @GMEM_GUEST_SHARE: ask the host to make [@addr, @addr + @size) shared.
- *	result and status = what the hypercall returned
+ *	status = what the hypercall returned.  result = pages from the front on that
+ *	are as asked now, where the hypercall tells (pKVM); else all of them, or 0 if
+ *	it failed
  * @GMEM_GUEST_UNSHARE: ask the host to make it private
  * @GMEM_GUEST_SPIN: count to @value without touching memory
  * @GMEM_GUEST_NR_OPS: not a command
