@@ -37,6 +37,9 @@
 
 #define BITS_PER_LONG	(8 * sizeof(unsigned long))
 
+/* At one page, before it is left to the signal handler. */
+#define MAX_TRIES	100
+
 int emu_uffd_open(struct emu_engine *engine)
 {
 	struct uffdio_api api = {
@@ -263,21 +266,25 @@ static u64 show_absent(struct emu_view *view, u64 start, u64 end)
 /* Give every page of a guarded range its PTE. */
 static void show_guarded(struct emu_view *view, u64 start, u64 end, bool absent)
 {
+	unsigned int tries = 0;
+
 	while (start < end) {
 		long done = absent ? -EFAULT : install(view, start, end);
-		u64 next;
+		u64 next = start;
 
 		if (done > 0) {
 			start += (u64)done;
+			tries = 0;
 			continue;
 		}
-		switch (done) {
+		switch (tries++ < MAX_TRIES ? done : -EIO) {
 		case -EAGAIN:
 			continue;
 		case -EFAULT:
 			next = show_absent(view, start, end);
-			/* Somebody populated it meanwhile. */
+			/* The guest populated it meanwhile. */
 			absent = next != start;
+			tries = absent ? 0 : tries;
 			start = next;
 			continue;
 		default:
@@ -286,6 +293,7 @@ static void show_guarded(struct emu_view *view, u64 start, u64 end, bool absent)
 				emu_lazy_enable(view_engine(view),
 						"userfaultfd refused a page");
 			start++;
+			tries = 0;
 		}
 	}
 }
