@@ -2,6 +2,8 @@
 /*
  * The calls of <gmem/emu.h>: devices that pin, memory that fails, a host that lies.
  */
+#include <string.h>
+
 #include <gmem/emu.h>
 
 #include "emu.h"
@@ -121,6 +123,36 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 	}
 	thaw(file, start, end);
 	return ret;
+}
+
+GMEM_API int gmem_emu_read_memory(struct gmem_file *base, uint64_t offset,
+				  uint64_t bytes, void *buffer)
+{
+	struct emu_file *file = check_file(base, offset, bytes);
+	u64 start = offset >> EMU_PAGE_SHIFT;
+	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+
+	if (!file || !buffer)
+		return -EINVAL;
+	freeze(file, start, end);
+	memcpy(buffer, file->memory + offset, bytes);
+	thaw(file, start, end);
+	return 0;
+}
+
+GMEM_API int gmem_emu_write_memory(struct gmem_file *base, uint64_t offset,
+				   uint64_t bytes, const void *buffer)
+{
+	struct emu_file *file = check_file(base, offset, bytes);
+	u64 start = offset >> EMU_PAGE_SHIFT;
+	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+
+	if (!file || !buffer)
+		return -EINVAL;
+	freeze(file, start, end);
+	memcpy(file->memory + offset, buffer, bytes);
+	thaw(file, start, end);
+	return 0;
 }
 
 GMEM_API int gmem_emu_set_property(struct gmem_vm *base, uint32_t property,

@@ -230,6 +230,8 @@ int emu_file_fd(struct gmem_file *file);
 int emu_file_punch_hole(struct gmem_file *file, uint64_t offset, uint64_t bytes);
 int emu_file_get_attributes(struct gmem_file *file,
 			    struct kvm_memory_attributes2_run *run);
+int emu_file_load(struct gmem_file *file, uint64_t offset, const void *data,
+		  uint64_t bytes);
 /* Frees the memory; the caller holds the lock and has called ops->free. */
 void emu_file_drop(struct emu_file *file, u64 start, u64 end);
 /* The platform's state of a page. */

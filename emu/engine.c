@@ -253,6 +253,7 @@ const struct gmem_engine_ops gmem_emu_ops = {
 	.file_punch_hole = emu_file_punch_hole,
 	.file_set_attributes = emu_file_set_attributes,
 	.file_get_attributes = emu_file_get_attributes,
+	.file_load = emu_file_load,
 	.slot_set = emu_slot_set,
 	.slot_delete = emu_slot_delete,
 	.vcpu_create = emu_vcpu_create,

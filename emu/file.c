@@ -313,3 +313,40 @@ int emu_file_get_attributes(struct gmem_file *base,
 	run->state = attrs & GMEM_ATTR_DESTROYED ? KVM_GMEM_STATE_DESTROYED : 0;
 	return 0;
 }
+
+static int load_page(struct emu_file *file, u64 index, const void *data)
+{
+	u64 first, gfn;
+
+	if (gmem_attr_map_get(file->map, index) != GMEM_ATTR_PRIVATE)
+		return -EINVAL;
+	if (!emu_next_binding(file, index, index + 1, &first, &gfn))
+		return -EPERM;
+	if (emu_fail_now())
+		return -ENOMEM;
+	return file->vm->ops->load(file, index, gfn, data);
+}
+
+int emu_file_load(struct gmem_file *base, uint64_t offset, const void *data,
+		  uint64_t bytes)
+{
+	struct emu_file *file = to_emu_file(base);
+	u64 start = offset >> EMU_PAGE_SHIFT;
+	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	int ret = 0;
+
+	if (!file->vm->ops->load)
+		return -EOPNOTSUPP;
+	if (!emu_own_process(file->vm->engine) || READ_ONCE(file->vm->dead))
+		return -EIO;
+
+	pthread_mutex_lock(&file->lock);
+	emu_invalidate_begin(file, start, end);
+	emu_quiesce(file->vm);
+	for (u64 index = start; index < end && !ret; index++)
+		ret = load_page(file, index, (const char *)data +
+				((index - start) << EMU_PAGE_SHIFT));
+	emu_invalidate_end(file);
+	pthread_mutex_unlock(&file->lock);
+	return ret;
+}

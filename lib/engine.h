@@ -90,6 +90,8 @@ struct gmem_vcpu {
  * @vm_adopt, @file_adopt, @vcpu_adopt: optional: make the object for a file
  *	descriptor that stays the VMM's
  * @vcpu_last_exit: for adopted vCPUs: the exit that the VMM saw
+ * @file_load: optional: part of the initial payload into private memory;
+ *	-EOPNOTSUPP to have it converted, written and converted back
  * @slot_set: give the VM this slot
  * @slot_delete: take it away; its memory stays
  * @vcpu_create: make a vCPU; the caller fills in struct gmem_vcpu
@@ -138,6 +140,8 @@ struct gmem_engine_ops {
 	int (*file_get_attributes)(struct gmem_file *file,
 				   struct kvm_memory_attributes2_run *run);
 
+	int (*file_load)(struct gmem_file *file, uint64_t offset, const void *data,
+			 uint64_t bytes);
 	int (*slot_set)(struct gmem_vm *vm, const struct gmem_slot *slot);
 	int (*slot_delete)(struct gmem_vm *vm, const struct gmem_slot *slot);
 

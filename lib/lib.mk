@@ -8,7 +8,7 @@ LIB_A := $(LIB_OUT)/libgmem.a
 LIB_SO := $(LIB_OUT)/$(LIB_SONAME)
 
 LIB_SRCS := lib/log.c lib/engine.c lib/adopt.c lib/slot.c lib/attributes.c \
-	lib/guest.c \
+	lib/load.c lib/guest.c \
 	lib/kernel_engine.c lib/kernel_memory.c lib/kernel_vcpu.c lib/kernel_adopt.c \
 	lib/kernel_$(LIB_ARCH).c
 LIB_OBJS := $(patsubst lib/%.c,$(LIB_OUT)/%.o,$(LIB_SRCS)) $(LIB_OUT)/guest_image.o

@@ -65,6 +65,32 @@ int gmem_emu_poison(struct gmem_file *file, uint64_t offset, uint64_t bytes);
 int gmem_emu_force_attributes(struct gmem_file *file, uint64_t offset,
 			      uint64_t bytes, uint64_t attributes);
 
+/**
+ * gmem_emu_read_memory() - what really lies in memory
+ * @file: the file
+ * @offset: first byte, page aligned
+ * @bytes: length, page aligned
+ * @buffer: out
+ *
+ * As a probe on the memory bus sees it: no attributes, no keys, no ownership.
+ *
+ * Return: 0; -EINVAL.
+ */
+int gmem_emu_read_memory(struct gmem_file *file, uint64_t offset, uint64_t bytes,
+			 void *buffer);
+
+/**
+ * gmem_emu_write_memory() - change what lies in memory, behind everybody's back
+ * @file: the file
+ * @offset: first byte, page aligned
+ * @bytes: length, page aligned
+ * @buffer: what to write
+ *
+ * Return: 0; -EINVAL.
+ */
+int gmem_emu_write_memory(struct gmem_file *file, uint64_t offset, uint64_t bytes,
+			  const void *buffer);
+
 /* Opt-in behaviour of a platform; none that SW_PROTECTED_VM has. */
 enum gmem_emu_property {
 	/* pkvm: an unsolicited ZERO or DESTROY takes the page by force */

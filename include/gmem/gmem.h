@@ -627,6 +627,24 @@ int gmem_slot_adopt(struct gmem_vm *vm, const struct gmem_slot_options *options)
  */
 int gmem_slot_delete(struct gmem_vm *vm, uint32_t id);
 
+/**
+ * gmem_vm_load() - put the initial payload into a VM's memory
+ * @vm: the VM, before its first vCPU runs
+ * @gpa: first byte, page aligned; memory of files that convert in place
+ * @data: the payload
+ * @bytes: its length; the rest of the last page becomes zeros
+ *
+ * Attributes stay as they are.  Where launching a VM encrypts and measures private
+ * memory (SNP, TDX), this does.  After an error part of it may be there.
+ *
+ * Context: no other thread accesses or converts the range.
+ * Return: 0; -EINVAL for a misaligned range or destroyed memory; -ENXIO if no file
+ *	   is behind @gpa; -EBUSY or -EPERM if the guest ran already and the
+ *	   platform seals what is loaded; else as gmem_set_memory_attributes2() and
+ *	   gmem_file_map().
+ */
+int gmem_vm_load(struct gmem_vm *vm, uint64_t gpa, const void *data, uint64_t bytes);
+
 /* ---- vCPUs ---- */
 
 /**
