@@ -18,6 +18,7 @@ CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 -include tests/emu/emu-tests.mk
 -include tests/unit/unit.mk
 -include bench/bench.mk
+-include bench/emu.mk
 
 .PHONY: help all lib tools conformance unit unit-build unit-long bench
 .PHONY: kernel kernel-coco selftests test test-long demo clean distclean
