@@ -11,6 +11,13 @@
 #include "env.h"
 #include "../../lib/kvm_compat.h"
 
+/* Private memory that nobody has written since it became private. */
+static void check_fresh(struct env *env, uint64_t gpa, uint64_t bytes)
+{
+	ASSERT_RET(gmem_guest_check(env_vcpu(env, 0), gpa, bytes, 0, 0),
+		   env->variant->scrubs_to_private ? -EILSEQ : 0);
+}
+
 /* The file's halves lie crosswise, and neither at its offset. */
 TEST(two_slots_on_one_file)
 {
@@ -27,7 +34,7 @@ TEST(two_slots_on_one_file)
 	ASSERT_OK(gmem_guest_fill(vcpu, low, 4 * PAGE, 0x1000 + 4 * WORDS, 1));
 
 	/* Over both. */
-	ASSERT_OK(convert(&env, 2, 4, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 2, 4, SHARED, KEEP));
 	ASSERT_STATE(&env, "ppsssspp");
 	ASSERT_HOST_READS(&env, 2, 4, 0x1000 + 2 * WORDS);
 	host_fill(&env, 2, 4, 0x2000);
@@ -35,8 +42,8 @@ TEST(two_slots_on_one_file)
 	ASSERT_OK(gmem_guest_check(vcpu, low, 2 * PAGE, 0x2000 + 2 * WORDS, 1));
 	ASSERT_OK(convert(&env, 0, 8, PRIVATE, ZERO));
 	ASSERT_OK(gmem_guest_check(vcpu, high, 2 * PAGE, 0x1000, 1));
-	ASSERT_OK(gmem_guest_check(vcpu, high + 2 * PAGE, 2 * PAGE, 0, 0));
-	ASSERT_OK(gmem_guest_check(vcpu, low, 2 * PAGE, 0, 0));
+	check_fresh(&env, high + 2 * PAGE, 2 * PAGE);
+	check_fresh(&env, low, 2 * PAGE);
 	ASSERT_OK(gmem_guest_check(vcpu, low + 2 * PAGE, 2 * PAGE,
 				   0x1000 + 6 * WORDS, 1));
 }
@@ -51,12 +58,12 @@ TEST(slot_in_the_middle_of_a_file)
 	ASSERT_OK(bind_slot(&env, 1, TEST_GPA + 7 * PAGE, 3, env.file, 3));
 	vcpu = env_vcpu(&env, 0);
 	ASSERT_OK(gmem_guest_fill(vcpu, TEST_GPA + 7 * PAGE, 3 * PAGE, 0x100, 1));
-	ASSERT_OK(convert(&env, 4, 1, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 4, 1, SHARED, KEEP));
 	ASSERT_STATE(&env, "ppppsppp");
 	ASSERT_HOST_READS(&env, 4, 1, 0x100 + WORDS);
 	/* By guest physical address, too. */
 	ASSERT_OK(gmem_vm_convert(env.vm, TEST_GPA + 9 * PAGE, PAGE, SHARED,
-				  READABLE, NULL));
+				  keep_policy(&env), NULL));
 	ASSERT_STATE(&env, "ppppsspp");
 	ASSERT_RET(gmem_vm_convert(env.vm, TEST_GPA, PAGE, SHARED, ZERO, NULL),
 		   -ENXIO);
@@ -70,7 +77,7 @@ TEST(offset_is_bound_once)
 	ASSERT_RET(bind_slot(&env, 1, 2 * TEST_GPA, 4, env.file, 0), -EEXIST);
 	ASSERT_RET(bind_slot(&env, 1, 2 * TEST_GPA, 1, env.file, 3), -EEXIST);
 	guest_fill(&env, 0, 4, 0x100);
-	ASSERT_OK(convert(&env, 0, 4, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 4, SHARED, KEEP));
 	ASSERT_HOST_READS(&env, 0, 4, 0x100);
 }
 
@@ -99,14 +106,14 @@ TEST(attributes_outlive_a_slot)
 
 	env_open(&env, variant, 4, IN_PLACE);
 	guest_fill(&env, 0, 4, 0x100);
-	ASSERT_OK(convert(&env, 1, 2, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 1, 2, SHARED, KEEP));
 	ASSERT_OK(gmem_slot_delete(env.vm, TEST_SLOT));
 	ASSERT_STATE(&env, "pssp");
 	ASSERT_HOST_READS(&env, 1, 2, 0x100 + WORDS);
 	ASSERT_HOST_REFUSED(&env, 0);
 	ASSERT_OK(bind_slot(&env, TEST_SLOT, TEST_GPA, 4, env.file, 0));
 	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
-	ASSERT_OK(convert(&env, 0, 4, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 4, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
 }
 
@@ -166,9 +173,12 @@ TEST(two_files_do_not_touch_each_other)
 	/* One request of the guest over both. */
 	ASSERT_OK(gmem_guest_unshare(vcpu, TEST_GPA + 2 * PAGE, 4 * PAGE, ZERO));
 	ASSERT_STATE(&env, "sspp");
-	ASSERT_OK(gmem_guest_share(vcpu, TEST_GPA, 8 * PAGE, READABLE));
+	ASSERT_OK(gmem_guest_share(vcpu, TEST_GPA, 8 * PAGE, keep_policy(&env)));
 	ASSERT_STATE(&env, "ssss");
-	ASSERT_OK(gmem_guest_check(vcpu, gpa, 4 * PAGE, 0x100 + 4 * WORDS, 1));
+	if (keep_policy(&env) == READABLE)
+		ASSERT_OK(gmem_guest_check(vcpu, gpa, 4 * PAGE, 0x100 + 4 * WORDS, 1));
+	else
+		ASSERT_OK(gmem_guest_check(vcpu, gpa, 4 * PAGE, 0, 0));
 }
 
 /* ---- memory of the stock kind ---- */
@@ -207,15 +217,15 @@ TEST(stock_slot_beside_in_place_slot)
 	/* Private by the VM's attributes: the stock file's own, empty pages. */
 	ASSERT_OK(gmem_vm_set_memory_attributes(env.vm, STOCK_GPA + PAGE, 2 * PAGE,
 						PRIVATE));
-	ASSERT_OK(gmem_guest_check(vcpu, STOCK_GPA + PAGE, 2 * PAGE, 0, 0));
+	check_fresh(&env, STOCK_GPA + PAGE, 2 * PAGE);
 	ASSERT_OK(gmem_guest_check(vcpu, STOCK_GPA, PAGE, 0x100, 1));
 	ASSERT_STATE(&env, "pppp");
 	ASSERT_GUEST_READS(&env, 0, 4, 0x200);
 
-	ASSERT_OK(convert(&env, 0, 2, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 2, SHARED, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 4, 0x200);
 	ASSERT_HOST_READS(&env, 0, 2, 0x200);
-	ASSERT_OK(gmem_guest_check(vcpu, STOCK_GPA + PAGE, 2 * PAGE, 0, 0));
+	check_fresh(&env, STOCK_GPA + PAGE, 2 * PAGE);
 	ASSERT_OK(gmem_vm_set_memory_attributes(env.vm, STOCK_GPA, 4 * PAGE, SHARED));
 	ASSERT_OK(gmem_guest_check(vcpu, STOCK_GPA, 4 * PAGE, 0x100, 1));
 	ASSERT_STATE(&env, "sspp");
@@ -261,9 +271,7 @@ TEST(older_vm_attributes_do_not_govern_in_place_slot)
 
 	env_open_vm(&env, variant);
 	ASSERT_OK(gmem_vm_set_memory_attributes(env.vm, TEST_GPA, 2 * PAGE, PRIVATE));
-	env.nr_pages = 4;
-	env.file = new_file(&env, 4, IN_PLACE_SHARED);
-	ASSERT_OK(gmem_file_map(env.file, 0, 4 * PAGE, (void **)&env.memory));
+	env_open_file(&env, 4, IN_PLACE_SHARED);
 	if (bind_slot(&env, TEST_SLOT, TEST_GPA, 4, env.file, 0)) {
 		/* Refusing such a slot would do as well. */
 		ASSERT_OK(gmem_vm_set_memory_attributes(env.vm, TEST_GPA, 2 * PAGE,
@@ -272,8 +280,8 @@ TEST(older_vm_attributes_do_not_govern_in_place_slot)
 	}
 	host_fill(&env, 0, 4, 0x300);
 	ASSERT_GUEST_READS(&env, 0, 4, 0x300);
-	ASSERT_OK(convert(&env, 0, 1, PRIVATE, READABLE));
-	ASSERT_OK(convert(&env, 2, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 1, PRIVATE, KEEP));
+	ASSERT_OK(convert(&env, 2, 1, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 4, 0x300);
 }
 
@@ -290,7 +298,7 @@ KERNEL_TEST(pre_faulted_pages_read_zeros)
 		SKIP("KVM_PRE_FAULT_MEMORY: %s", ret_name(-errno));
 	ASSERT_EQ(range.size, 0);
 	ASSERT_GUEST_ZEROS(&env, 0, 4);
-	ASSERT_OK(convert(&env, 0, 4, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 4, SHARED, KEEP));
 	ASSERT_HOST_ZEROS(&env, 0, 4);
 }
 

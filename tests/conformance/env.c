@@ -7,11 +7,14 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "env.h"
+
+#define CANVAS_PATTERN	0xc0ffee0000000000ull
 
 static void print_log(void *opaque, int level, const char *message)
 {
@@ -60,18 +63,25 @@ int bind_slot(struct env *env, uint32_t id, uint64_t gpa, uint64_t nr_pages,
 	return gmem_slot_set(env->vm, &options);
 }
 
-void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
-	      uint64_t flags)
+void env_open_file(struct env *env, uint64_t nr_pages, uint64_t flags)
 {
 	void *memory;
 
-	env_open_vm(env, variant);
 	env->nr_pages = nr_pages;
 	env->file = new_file(env, nr_pages, flags);
 	ASSERT_OK(gmem_file_map(env->file, 0, nr_pages * PAGE, &memory));
 	env->memory = memory;
-	if (!variant->kernel)
+	if (keep_policy(env) != READABLE)
+		ASSERT((env->lost = calloc(nr_pages, 1)) != NULL);
+	if (!env->variant->kernel)
 		pin_through_engine(env);
+}
+
+void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
+	      uint64_t flags)
+{
+	env_open_vm(env, variant);
+	env_open_file(env, nr_pages, flags);
 	ASSERT_OK(bind_slot(env, TEST_SLOT, TEST_GPA, nr_pages, env->file, 0));
 }
 
@@ -83,14 +93,118 @@ struct gmem_vcpu *env_vcpu(struct env *env, unsigned int id)
 	return env->vcpus[id];
 }
 
+uint32_t keep_policy(const struct env *env)
+{
+	uint32_t both = env->variant->to_shared & env->variant->to_private;
+
+	return both >> READABLE & 1 ? READABLE : ZERO;
+}
+
+static bool is_lost(const struct env *env, uint64_t page)
+{
+	return env->lost && env->lost[page];
+}
+
+static void set_lost(struct env *env, uint64_t page, uint64_t nr, bool lost)
+{
+	if (env->lost)
+		memset(env->lost + page, lost, nr);
+}
+
+void env_converted(struct env *env, uint64_t page, uint64_t nr)
+{
+	set_lost(env, page, nr, true);
+}
+
+struct page_runs {
+	struct gmem_run run[64];
+	size_t nr;
+};
+
+static void read_runs(struct env *env, uint64_t page, uint64_t nr,
+		      struct page_runs *runs)
+{
+	runs->nr = 64;
+	ASSERT_OK(gmem_get_attributes(env->file, page * PAGE, nr * PAGE, runs->run,
+				      &runs->nr));
+}
+
+/* What has the attribute already is left alone. */
+static void lose_contents(struct env *env, const struct page_runs *before,
+			  uint64_t attributes)
+{
+	for (size_t i = 0; i < before->nr; i++) {
+		const struct gmem_run *run = &before->run[i];
+
+		if (run->attributes != attributes || run->state)
+			set_lost(env, run->offset / PAGE, run->bytes / PAGE, true);
+	}
+}
+
+/* READABLE where it is refused: the refusal, then ZERO. */
+static int convert_losing(struct env *env, uint64_t page, uint64_t nr,
+			  uint64_t attributes, uint64_t *converted)
+{
+	struct page_runs before;
+	int ret;
+
+	ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes, READABLE,
+				converted);
+	if (ret != -EOPNOTSUPP)
+		return ret ? ret : -ENOTRECOVERABLE;
+	read_runs(env, page, nr, &before);
+	ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes, ZERO,
+				converted);
+	if (!ret)
+		lose_contents(env, &before, attributes);
+	return ret;
+}
+
+static int guest_convert(struct env *env, unsigned int vcpu, uint64_t page,
+			 uint64_t nr, uint64_t attributes, uint32_t policy)
+{
+	struct page_runs before;
+	int ret;
+
+	before.nr = 0;
+	if (policy == KEEP) {
+		read_runs(env, page, nr, &before);
+		policy = keep_policy(env);
+	}
+	if (attributes == PRIVATE)
+		ret = gmem_guest_unshare(env_vcpu(env, vcpu), gpa_of(page), nr * PAGE,
+					 policy);
+	else
+		ret = gmem_guest_share(env_vcpu(env, vcpu), gpa_of(page), nr * PAGE,
+				       policy);
+	if (!ret)
+		lose_contents(env, &before, attributes);
+	return ret;
+}
+
+int guest_share(struct env *env, unsigned int vcpu, uint64_t page, uint64_t nr,
+		uint32_t policy)
+{
+	return guest_convert(env, vcpu, page, nr, SHARED, policy);
+}
+
+int guest_unshare(struct env *env, unsigned int vcpu, uint64_t page, uint64_t nr,
+		  uint32_t policy)
+{
+	return guest_convert(env, vcpu, page, nr, PRIVATE, policy);
+}
+
 int convert_count(struct env *env, uint64_t page, uint64_t nr,
 		  uint64_t attributes, uint32_t policy, uint64_t *pages)
 {
 	uint64_t converted = 0;
 	int ret;
 
-	ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes,
-				policy, &converted);
+	if (policy == KEEP && keep_policy(env) != READABLE)
+		ret = convert_losing(env, page, nr, attributes, &converted);
+	else
+		ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes,
+					policy == KEEP ? READABLE : policy, &converted);
 	if (pages)
 		*pages = converted / PAGE;
 	return ret;
@@ -154,12 +268,14 @@ void host_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
 
 	for (uint64_t i = 0; i < nr * WORDS; i++)
 		__atomic_store_n(&words[i], value + i, __ATOMIC_RELAXED);
+	set_lost(env, page, nr, false);
 }
 
 void guest_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
 {
 	ASSERT_OK(gmem_guest_fill(env_vcpu(env, 0), gpa_of(page), nr * PAGE, value,
 				  1));
+	set_lost(env, page, nr, false);
 }
 
 void host_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
@@ -169,22 +285,59 @@ void host_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
 
 	for (uint64_t i = 0; i < nr * WORDS; i++) {
 		void *addr = addr_of(env, page) + i * 8;
+		uint64_t want = is_lost(env, page + i / WORDS) ? 0 : value + i * step;
 
 		if (try_read(addr, &got, NULL))
 			test_fail(file, line, "host: SIGBUS at page %llu",
 				  (unsigned long long)(page + i / WORDS));
-		if (got != value + i * step)
+		if (got != want)
 			test_fail(file, line,
 				  "host reads %#llx at page %llu + %#llx, not %#llx",
 				  (unsigned long long)got,
 				  (unsigned long long)(page + i / WORDS),
 				  (unsigned long long)(i % WORDS * 8),
-				  (unsigned long long)(value + i * step));
+				  (unsigned long long)want);
 	}
 }
 
-void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
-		 uint64_t step, const char *file, int line)
+/* A page that was scrubbed, and not written since. */
+static void guest_check_scrubbed(struct env *env, uint64_t page, const char *file,
+				 int line)
+{
+	struct gmem_guest_cmd cmds[GMEM_GUEST_MAX_CMDS];
+	int ret;
+
+	for (uint64_t i = 0; i < GMEM_GUEST_MAX_CMDS; i++)
+		cmds[i] = (struct gmem_guest_cmd){
+			.op = GMEM_GUEST_LOAD, .size = 8,
+			.addr = gpa_of(page) + i * (PAGE / GMEM_GUEST_MAX_CMDS),
+		};
+	ret = gmem_guest_exec(env_vcpu(env, 0), cmds, GMEM_GUEST_MAX_CMDS, 0, NULL);
+	if (ret)
+		test_fail(file, line, "guest cannot read page %llu: %s",
+			  (unsigned long long)page, ret_name(ret));
+	for (uint64_t i = 0; i < GMEM_GUEST_MAX_CMDS; i++) {
+		if (cmds[i].result >> 28 && ~cmds[i].result && cmds[i].result >> 32 != CANVAS_PATTERN >> 32)
+			continue;
+		test_fail(file, line, "guest reads %#llx at gpa %#llx, which was scrubbed",
+			  (unsigned long long)cmds[i].result,
+			  (unsigned long long)cmds[i].addr);
+	}
+}
+
+static bool is_scrubbed(struct env *env, uint64_t page)
+{
+	size_t nr_runs = 1;
+	struct gmem_run run;
+
+	if (!env->variant->scrubs_to_private)
+		return false;
+	ASSERT_OK(gmem_get_attributes(env->file, page * PAGE, PAGE, &run, &nr_runs));
+	return run.attributes == PRIVATE;
+}
+
+static void guest_check_same(struct env *env, uint64_t page, uint64_t nr,
+			     uint64_t value, uint64_t step, const char *file, int line)
 {
 	struct gmem_guest_cmd cmd = {
 		.op = GMEM_GUEST_CHECK, .addr = gpa_of(page), .size = nr * PAGE,
@@ -204,6 +357,29 @@ void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
 		test_fail(file, line, "guest cannot read: %s, exit reason %u gpa %#llx",
 			  ret_name(ret), exit.reason,
 			  (unsigned long long)exit.memory_fault.gpa);
+}
+
+void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
+		 uint64_t step, const char *file, int line)
+{
+	const bool zeros = !value && !step;
+	uint64_t start, end;
+	bool lost;
+
+	for (start = page; start < page + nr; start = end) {
+		lost = is_lost(env, start);
+		end = start + 1;
+		if ((zeros || lost) && is_scrubbed(env, start)) {
+			guest_check_scrubbed(env, start, file, line);
+			continue;
+		}
+		while (end < page + nr && is_lost(env, end) == lost &&
+		       !env->variant->scrubs_to_private)
+			end++;
+		guest_check_same(env, start, end - start,
+				 lost ? 0 : value + (start - page) * WORDS * step,
+				 lost ? 0 : step, file, line);
+	}
 }
 
 /* ---- accesses that may be refused ---- */
@@ -375,8 +551,6 @@ uint64_t cached_memory(void)
 
 /* ---- canvas ---- */
 
-#define CANVAS_PATTERN	0xc0ffee0000000000ull
-
 void canvas_paint(struct env *env)
 {
 	ASSERT_OK(convert(env, 0, CANVAS_PAGES, PRIVATE, DESTROY));
@@ -387,10 +561,10 @@ void canvas_paint(struct env *env)
 
 	host_fill(env, 0, 4, CANVAS_PATTERN);
 	host_fill(env, 6, 2, CANVAS_PATTERN + 6 * WORDS);
-	ASSERT_OK(convert(env, 1, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(env, 1, 1, PRIVATE, KEEP));
 	/* Both owe zeros over the pattern that lies in the frame. */
 	ASSERT_OK(convert(env, 2, 2, PRIVATE, ZERO));
-	ASSERT_OK(convert(env, 2, 1, SHARED, READABLE));
+	ASSERT_OK(convert(env, 2, 1, SHARED, KEEP));
 	ASSERT_OK(convert(env, 6, 1, SHARED, DESTROY));
 	ASSERT_STATE(env, CANVAS_STATE);
 }

@@ -26,6 +26,13 @@
 #define ENCRYPTED	SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED
 #define DESTROY		SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY
 
+/*
+ * For tests that want contents kept: READABLE.  Where the platform does not offer
+ * that, the refusal is checked, and ZERO does the conversion; the helpers below
+ * then expect what ZERO leaves behind until the pages are filled again.
+ */
+#define KEEP		0x100u
+
 #define IN_PLACE	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_IN_PLACE)
 #define IN_PLACE_SHARED	(IN_PLACE | GUEST_MEMFD_FLAG_INIT_SHARED)
 
@@ -39,11 +46,14 @@ struct env {
 	uint64_t nr_pages;
 	unsigned char *memory;		/* the whole file */
 	struct gmem_vcpu *vcpus[NR_TEST_VCPUS];
+	unsigned char *lost;		/* by page: what KEEP could not keep */
 };
 
 /* A VM with the guest program and no memory under test. */
 void env_open_vm(struct env *env, const struct variant *variant);
-/* The same with a file of @nr_pages, mapped and bound to TEST_SLOT. */
+/* The file under test and its mapping, for a VM without one. */
+void env_open_file(struct env *env, uint64_t nr_pages, uint64_t flags);
+/* All of it: a VM with a file of @nr_pages, mapped and bound to TEST_SLOT. */
 void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
 	      uint64_t flags);
 /* Created when first asked for. */
@@ -57,6 +67,15 @@ int convert(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
 	    uint32_t policy);
 int convert_count(struct env *env, uint64_t page, uint64_t nr,
 		  uint64_t attributes, uint32_t policy, uint64_t *pages);
+/* The policy that KEEP stands for. */
+uint32_t keep_policy(const struct env *env);
+/* Pages were converted under keep_policy() by other means. */
+void env_converted(struct env *env, uint64_t page, uint64_t nr);
+/* The guest asks, and is served. */
+int guest_share(struct env *env, unsigned int vcpu, uint64_t page, uint64_t nr,
+		uint32_t policy);
+int guest_unshare(struct env *env, unsigned int vcpu, uint64_t page, uint64_t nr,
+		  uint32_t policy);
 
 /*
  * The state of the pages from 0 on, a letter for each: s shared, p private, d
@@ -94,6 +113,10 @@ void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
 	host_check(env, page, nr, 0, 0, __FILE__, __LINE__)
 #define ASSERT_GUEST_READS(env, page, nr, value) \
 	guest_check(env, page, nr, value, 1, __FILE__, __LINE__)
+/*
+ * Private pages that only scrub read as anything but what tests write: those are
+ * numbers below 2^28, ~0, and the canvas's.
+ */
 #define ASSERT_GUEST_ZEROS(env, page, nr) \
 	guest_check(env, page, nr, 0, 0, __FILE__, __LINE__)
 

@@ -40,6 +40,21 @@ static const struct variant variants[] = {
 		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
 		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
 	},
+	{
+		.name = "emu/snp",
+		.engine = GMEM_ENGINE_EMU,
+		.platform = GMEM_VM_SNP,
+		.to_shared = POLICY(ZERO) | POLICY(DESTROY),
+		.to_private = POLICY(ZERO) | POLICY(DESTROY),
+		.scrubs_to_private = true,
+	},
+	{
+		.name = "emu/tdx",
+		.engine = GMEM_ENGINE_EMU,
+		.platform = GMEM_VM_TDX,
+		.to_shared = POLICY(ZERO) | POLICY(DESTROY),
+		.to_private = POLICY(ZERO) | POLICY(DESTROY),
+	},
 };
 
 #define NR_VARIANTS	(sizeof(variants) / sizeof(variants[0]))
@@ -232,7 +247,11 @@ static bool selected(const struct variant *variant, const struct test *test)
 {
 	if ((test->needs & NEEDS_KERNEL) && !variant->kernel)
 		return false;
-	if (options.variant && strcmp(options.variant, variant->name))
+	if ((test->needs & NEEDS_SNP) && variant->platform != GMEM_VM_SNP)
+		return false;
+	if ((test->needs & NEEDS_TDX) && variant->platform != GMEM_VM_TDX)
+		return false;
+	if (options.variant && fnmatch(options.variant, variant->name, 0))
 		return false;
 	return !options.filter || !fnmatch(options.filter, test->name, 0);
 }
@@ -277,7 +296,7 @@ static void usage(FILE *to)
 	      "Test in-place conversion on every engine and platform that is here.\n\n"
 	      "  -l, --list            name the tests and end\n"
 	      "  -f, --filter=GLOB     only tests whose name matches\n"
-	      "  -v, --variant=NAME    only this variant, such as kernel/sw\n"
+	      "  -v, --variant=GLOB    only variants such as kernel/sw\n"
 	      "  -o, --tap=FILE        write TAP to FILE too\n"
 	      "  -t, --timeout=SECONDS for tests that set none of their own (120)\n"
 	      "  -s, --strict          a skipped test is a failure\n"

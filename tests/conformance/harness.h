@@ -24,6 +24,8 @@
  * @platform: enum gmem_vm_platform
  * @to_shared: policies that the platform honours towards shared, a bit each
  * @to_private: the same towards private
+ * @scrubs_to_private: fresh private memory, and ZERO towards private, reads as
+ *	undefined bytes for the guest, none of them what anybody wrote
  * @kernel: the engine is the kernel: raw file descriptors exist
  */
 struct variant {
@@ -32,11 +34,14 @@ struct variant {
 	uint32_t platform;
 	uint32_t to_shared;
 	uint32_t to_private;
+	bool scrubs_to_private;
 	bool kernel;
 };
 
 /* Bits of struct test's needs. */
 #define NEEDS_KERNEL	1u	/* raw ioctls and system calls on the real thing */
+#define NEEDS_SNP	2u	/* the platform's own rules */
+#define NEEDS_TDX	4u
 
 struct test {
 	const char *name;

@@ -18,7 +18,8 @@ static int convert_refused(struct env *env, uint64_t page, uint64_t nr,
 {
 	struct kvm_memory_attributes2 args = {
 		.offset = page * PAGE, .size = nr * PAGE, .attributes = PRIVATE,
-		.content_policy = policy, .error_offset = ~0ull,
+		.content_policy = policy == KEEP ? keep_policy(env) : policy,
+		.error_offset = ~0ull,
 	};
 	int ret;
 
@@ -31,7 +32,7 @@ static int convert_refused(struct env *env, uint64_t page, uint64_t nr,
 
 TEST(refuses_pinned_page)
 {
-	static const uint32_t policies[] = { ZERO, READABLE, DESTROY };
+	static const uint32_t policies[] = { ZERO, KEEP, DESTROY };
 	uint64_t error_page;
 	struct env env;
 	struct pin pin;
@@ -50,7 +51,7 @@ TEST(refuses_pinned_page)
 		ASSERT_GUEST_READS(&env, 0, 8, 0x100);
 		unpin_pages(&pin);
 	}
-	ASSERT_OK(convert(&env, 0, 8, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 8, PRIVATE, KEEP));
 	ASSERT_STATE(&env, "pppppppp");
 	ASSERT_GUEST_READS(&env, 0, 8, 0x100);
 }
@@ -84,9 +85,9 @@ TEST(pin_matters_only_to_pages_going_private)
 	host_fill(&env, 0, 4, 0x200);
 	pin_pages(&pin, addr_of(&env, 1), PAGE);
 	ASSERT_OK(convert(&env, 0, 1, PRIVATE, ZERO));
-	ASSERT_OK(convert(&env, 2, 2, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 2, 2, PRIVATE, KEEP));
 	ASSERT_STATE(&env, "pspp");
-	ASSERT_OK(convert_count(&env, 0, 4, SHARED, READABLE, &pages));
+	ASSERT_OK(convert_count(&env, 0, 4, SHARED, KEEP, &pages));
 	ASSERT_EQ(pages, 3);
 	ASSERT_HOST_ZEROS(&env, 0, 1);
 	ASSERT_HOST_READS(&env, 1, 3, 0x200 + WORDS);
@@ -114,7 +115,7 @@ KERNEL_TEST(refuses_page_in_a_pipe)
 	ASSERT_STATE(&env, "ssss");
 	ASSERT_HOST_READS(&env, 0, 4, 0x300);
 	ASSERT_EQ(read(pipe_fds[0], byte, PAGE), PAGE);
-	ASSERT_OK(convert(&env, 0, 4, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 4, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 4, 0x300);
 }
 
@@ -182,9 +183,9 @@ KERNEL_TEST(page_that_both_sides_touched_converts_at_once)
 		host_fill(&env, 0, 4, i);
 		move_to_cpu(!(i & 1));
 		ASSERT_GUEST_READS(&env, 0, 4, i);
-		ASSERT_OK(convert(&env, 0, 4, PRIVATE, READABLE));
+		ASSERT_OK(convert(&env, 0, 4, PRIVATE, KEEP));
 		ASSERT_GUEST_READS(&env, 0, 4, i);
-		ASSERT_OK(convert(&env, 0, 4, SHARED, READABLE));
+		ASSERT_OK(convert(&env, 0, 4, SHARED, KEEP));
 		ASSERT_HOST_READS(&env, 0, 4, i);
 	}
 }
@@ -198,9 +199,9 @@ KERNEL_TEST(locked_and_advised_mappings_are_no_pins)
 	if (mlock(addr_of(&env, 0), 2 * PAGE))
 		SKIP("mlock: %s", ret_name(-errno));
 	host_fill(&env, 0, 4, 0x500);
-	ASSERT_OK(convert(&env, 0, 4, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 4, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 4, 0x500);
 	ASSERT_HOST_REFUSED(&env, 0);
-	ASSERT_OK(convert(&env, 0, 4, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 4, SHARED, KEEP));
 	ASSERT_HOST_READS(&env, 0, 4, 0x500);
 }

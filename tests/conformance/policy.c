@@ -20,7 +20,7 @@ TEST(capabilities_tell_the_policy_table)
 	ASSERT_EQ(caps.to_shared, variant->to_shared);
 	ASSERT_EQ(caps.to_private, variant->to_private);
 	ASSERT(!caps.scrubs_to_shared);
-	ASSERT_EQ(caps.scrubs_to_private, variant->platform == GMEM_VM_SNP);
+	ASSERT_EQ(caps.scrubs_to_private, variant->scrubs_to_private);
 }
 
 TEST(every_cell_of_the_policy_table_answers_as_announced)
@@ -155,8 +155,8 @@ TEST(readable_keeps_owed_zeros)
 	env_open(&env, variant, 4, IN_PLACE_SHARED);
 	host_fill(&env, 0, 4, 0x6666);
 	ASSERT_OK(convert(&env, 0, 4, PRIVATE, ZERO));
-	ASSERT_OK(convert(&env, 0, 4, SHARED, READABLE));
-	ASSERT_OK(convert(&env, 0, 2, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 4, SHARED, KEEP));
+	ASSERT_OK(convert(&env, 0, 2, PRIVATE, KEEP));
 	ASSERT_STATE(&env, "ppss");
 	ASSERT_GUEST_ZEROS(&env, 0, 2);
 	ASSERT_HOST_ZEROS(&env, 2, 2);
@@ -171,10 +171,10 @@ TEST(zeros_are_owed_once)
 	ASSERT_OK(convert(&env, 0, 2, PRIVATE, ZERO));
 	guest_fill(&env, 0, 2, 0x8888);
 	ASSERT_GUEST_READS(&env, 0, 2, 0x8888);
-	ASSERT_OK(convert(&env, 0, 2, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 2, SHARED, KEEP));
 	ASSERT_HOST_READS(&env, 0, 2, 0x8888);
 	host_fill(&env, 0, 2, 0x9999);
-	ASSERT_OK(convert(&env, 0, 2, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 2, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 2, 0x9999);
 }
 
@@ -184,8 +184,8 @@ TEST(untouched_pages_read_zeros)
 
 	env_open(&env, variant, 8, IN_PLACE);
 	ASSERT_OK(convert(&env, 0, 4, SHARED, ZERO));
-	ASSERT_OK(convert(&env, 4, 4, SHARED, READABLE));
-	ASSERT_OK(convert(&env, 2, 4, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 4, 4, SHARED, KEEP));
+	ASSERT_OK(convert(&env, 2, 4, PRIVATE, KEEP));
 	ASSERT_STATE(&env, "ssppppss");
 	ASSERT_HOST_ZEROS(&env, 0, 2);
 	ASSERT_GUEST_ZEROS(&env, 0, 8);
@@ -223,15 +223,25 @@ TEST(readable_keeps_bytes_both_ways)
 {
 	struct env env;
 
-	if (!(variant->to_shared & variant->to_private & 1u << READABLE))
-		SKIP("the platform has no READABLE");
 	env_open(&env, variant, 16, IN_PLACE);
 	guest_fill(&env, 0, 16, 0x1234000);
-	ASSERT_OK(convert(&env, 0, 16, SHARED, READABLE));
+	if (keep_policy(&env) != READABLE) {
+		ASSERT_RET(convert(&env, 0, 16, SHARED, READABLE), -EOPNOTSUPP);
+		ASSERT_UNIFORM(&env, 0, 16, 'p');
+		ASSERT_GUEST_READS(&env, 0, 16, 0x1234000);
+		ASSERT_HOST_REFUSED(&env, 7);
+		ASSERT_OK(convert(&env, 0, 16, SHARED, ZERO));
+		host_fill(&env, 0, 16, 0x5678000);
+		ASSERT_RET(convert(&env, 0, 16, PRIVATE, READABLE), -EOPNOTSUPP);
+		ASSERT_UNIFORM(&env, 0, 16, 's');
+		ASSERT_HOST_READS(&env, 0, 16, 0x5678000);
+		return;
+	}
+	ASSERT_OK(convert(&env, 0, 16, SHARED, KEEP));
 	ASSERT_HOST_READS(&env, 0, 16, 0x1234000);
 	ASSERT_GUEST_READS(&env, 0, 16, 0x1234000);
 	host_fill(&env, 0, 16, 0x5678000);
-	ASSERT_OK(convert(&env, 0, 16, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 16, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 16, 0x5678000);
 	ASSERT_HOST_REFUSED(&env, 7);
 }
@@ -264,7 +274,7 @@ KERNEL_TEST(round_trip_keeps_the_page_frame)
 
 TEST(page_that_has_the_attribute_is_left_alone)
 {
-	static const uint32_t policies[] = { ZERO, READABLE };
+	static const uint32_t policies[] = { ZERO, KEEP };
 	struct env env;
 	uint64_t pages;
 
@@ -292,7 +302,7 @@ TEST(page_that_has_the_attribute_still_owes_zeros)
 	env_open(&env, variant, 1, IN_PLACE_SHARED);
 	host_fill(&env, 0, 1, 0x10);
 	ASSERT_OK(convert(&env, 0, 1, PRIVATE, ZERO));
-	ASSERT_OK(convert_count(&env, 0, 1, PRIVATE, READABLE, &pages));
+	ASSERT_OK(convert_count(&env, 0, 1, PRIVATE, KEEP, &pages));
 	ASSERT_EQ(pages, 0);
 	ASSERT_GUEST_ZEROS(&env, 0, 1);
 }
@@ -318,8 +328,8 @@ TEST(mixed_range_converts_the_rest)
 	env_open(&env, variant, 6, IN_PLACE);
 	ASSERT_OK(convert(&env, 0, 6, SHARED, ZERO));
 	host_fill(&env, 0, 6, 0x30000);
-	ASSERT_OK(convert(&env, 1, 2, PRIVATE, READABLE));
-	ASSERT_OK(convert(&env, 4, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 1, 2, PRIVATE, KEEP));
+	ASSERT_OK(convert(&env, 4, 1, PRIVATE, KEEP));
 	ASSERT_STATE(&env, "sppsps");
 
 	ASSERT_OK(convert_count(&env, 0, 6, PRIVATE, ZERO, &pages));
@@ -339,11 +349,11 @@ TEST(mixed_range_towards_shared_converts_the_rest)
 
 	env_open(&env, variant, 4, IN_PLACE);
 	guest_fill(&env, 0, 4, 0x40000);
-	ASSERT_OK(convert(&env, 1, 1, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 1, 1, SHARED, KEEP));
 	ASSERT_OK(convert(&env, 3, 1, SHARED, DESTROY));
 	ASSERT_STATE(&env, "pspd");
 
-	ASSERT_OK(convert_count(&env, 0, 4, SHARED, READABLE, &pages));
+	ASSERT_OK(convert_count(&env, 0, 4, SHARED, KEEP, &pages));
 	ASSERT_EQ(pages, 3);
 	ASSERT_STATE(&env, "ssss");
 	ASSERT_HOST_READS(&env, 0, 3, 0x40000);
@@ -371,21 +381,24 @@ TEST_WITH(ranges_of_every_size_convert, 0, 300)
 	const uint64_t most = 1ull << 18;
 	struct env env;
 	uint64_t pages;
+	bool kept;
 
 	env_open(&env, variant, most, IN_PLACE);
+	kept = keep_policy(&env) == READABLE;
 	for (uint64_t nr = 1; nr <= most; nr = nr * 8 > most && nr < most ? most : nr * 8) {
 		for (uint64_t page = 0; page < nr; page += 1024)
 			ASSERT_OK(gmem_guest_store(env_vcpu(&env, 0), gpa_of(page),
 						   page + 1));
-		ASSERT_OK(convert_count(&env, 0, nr, SHARED, READABLE, &pages));
+		ASSERT_OK(convert_count(&env, 0, nr, SHARED, KEEP, &pages));
 		ASSERT_EQ(pages, nr);
 		ASSERT_UNIFORM(&env, 0, nr, 's');
 		if (nr < most)
 			ASSERT_UNIFORM(&env, nr, most - nr, 'p');
 		for (uint64_t page = 0; page < nr; page += 1024)
-			ASSERT_EQ(*(volatile uint64_t *)addr_of(&env, page), page + 1);
+			ASSERT_EQ(*(volatile uint64_t *)addr_of(&env, page),
+				  kept ? page + 1 : 0);
 		ASSERT_EQ(*(volatile uint64_t *)addr_of(&env, nr - 1),
-			  (nr - 1) % 1024 ? 0 : nr);
+			  (nr - 1) % 1024 || !kept ? 0 : nr);
 		ASSERT_OK(convert_count(&env, 0, nr, PRIVATE, ZERO, &pages));
 		ASSERT_EQ(pages, nr);
 		ASSERT_UNIFORM(&env, 0, most, 'p');
@@ -403,7 +416,7 @@ TEST(sparse_256_gib_convert_as_one)
 	env_open(&env, variant, nr, IN_PLACE);
 	for (int i = 0; i < 4; i++)
 		guest_fill(&env, touched[i], 1, 0x100 + touched[i]);
-	ASSERT_OK(convert_count(&env, 0, nr, SHARED, READABLE, &pages));
+	ASSERT_OK(convert_count(&env, 0, nr, SHARED, KEEP, &pages));
 	ASSERT_EQ(pages, nr);
 	ASSERT_UNIFORM(&env, 0, nr, 's');
 	for (int i = 0; i < 4; i++)
@@ -427,12 +440,12 @@ TEST(split_request_ends_as_the_whole)
 
 	env_open(&env, variant, 16, IN_PLACE);
 	guest_fill(&env, 0, 16, 0x60000);
-	ASSERT_OK(convert_count(&env, 8, 8, SHARED, READABLE, &pages));
+	ASSERT_OK(convert_count(&env, 8, 8, SHARED, KEEP, &pages));
 	ASSERT_EQ(pages, 8);
-	ASSERT_OK(convert_count(&env, 0, 3, SHARED, READABLE, &pages));
+	ASSERT_OK(convert_count(&env, 0, 3, SHARED, KEEP, &pages));
 	ASSERT_EQ(pages, 3);
 	ASSERT_STATE(&env, "sssppppp" "ssssssss");
-	ASSERT_OK(convert_count(&env, 2, 14, SHARED, READABLE, &pages));
+	ASSERT_OK(convert_count(&env, 2, 14, SHARED, KEEP, &pages));
 	ASSERT_EQ(pages, 5);
 	ASSERT_STATE(&env, "ssssssss" "ssssssss");
 	ASSERT_HOST_READS(&env, 0, 16, 0x60000);

@@ -75,7 +75,7 @@ KERNEL_TEST(forked_child_sees_conversions)
 		_exit(0);
 	}
 	ASSERT_EQ(read(done[0], &byte, 1), 1);
-	ASSERT_OK(convert(&env, 0, 2, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 2, PRIVATE, KEEP));
 	ASSERT_EQ(write(go[1], &byte, 1), 1);
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
@@ -139,7 +139,7 @@ KERNEL_TEST(foreign_process_may_map)
 
 	env_open(&env, variant, 2, IN_PLACE_SHARED);
 	host_fill(&env, 0, 2, 0x100);
-	ASSERT_OK(convert(&env, 1, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 1, 1, PRIVATE, KEEP));
 	in_child(&env, child_maps_again);
 }
 
@@ -154,15 +154,15 @@ TEST(every_mapping_follows)
 	other.memory = second;
 	host_fill(&env, 0, 4, 0x200);
 	ASSERT_HOST_READS(&other, 0, 4, 0x200);
-	ASSERT_OK(convert(&env, 1, 2, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 1, 2, PRIVATE, KEEP));
 	ASSERT_HOST_REFUSED(&env, 1);
 	ASSERT_HOST_REFUSED(&other, 1);
 	ASSERT_HOST_REFUSED(&other, 2);
 	ASSERT_HOST_READS(&other, 3, 1, 0x200 + 3 * WORDS);
-	ASSERT_OK(convert(&env, 1, 2, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 1, 2, SHARED, KEEP));
 	ASSERT_HOST_READS(&other, 0, 4, 0x200);
 	/* A mapping made while pages are private. */
-	ASSERT_OK(convert(&env, 0, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 1, PRIVATE, KEEP));
 	ASSERT_OK(gmem_file_unmap(env.file, second, 4 * PAGE));
 	ASSERT_OK(gmem_file_map(env.file, 0, 4 * PAGE, &second));
 	other.memory = second;
@@ -239,7 +239,7 @@ KERNEL_TEST(proc_mem_does_not_reach_private_memory)
 
 	env_open(&env, variant, 2, IN_PLACE);
 	guest_fill(&env, 0, 2, 0x300);
-	ASSERT_OK(convert(&env, 1, 1, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 1, 1, SHARED, KEEP));
 	fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	ASSERT(fd >= 0);
 	ASSERT_EQ(pread(fd, &word, 8, (off_t)(uintptr_t)addr_of(&env, 1)), 8);
@@ -262,7 +262,7 @@ KERNEL_TEST(moved_mapping_follows)
 		       moved);
 	ASSERT(moved != MAP_FAILED);
 	env.memory = moved;
-	ASSERT_OK(convert(&env, 1, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 1, 1, PRIVATE, KEEP));
 	ASSERT_HOST_READS(&env, 0, 1, 0x100);
 	ASSERT_HOST_REFUSED(&env, 1);
 	/* Gone from the page tables, not from the file. */
@@ -292,7 +292,7 @@ TEST(punched_hole_keeps_attributes_and_reads_zeros)
 
 	env_open(&env, variant, 6, IN_PLACE_SHARED);
 	host_fill(&env, 0, 6, 0x400);
-	ASSERT_OK(convert(&env, 2, 2, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 2, 2, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, 6, 0x400);
 	ASSERT_OK(gmem_file_punch_hole(env.file, PAGE, 2 * PAGE));
 	ASSERT_STATE(&env, "ssppss");
@@ -305,7 +305,7 @@ TEST(punched_hole_keeps_attributes_and_reads_zeros)
 	host_fill(&env, 1, 1, 0x500);
 	ASSERT_GUEST_READS(&env, 1, 1, 0x500);
 	guest_fill(&env, 2, 1, 0x600);
-	ASSERT_OK(convert(&env, 2, 1, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 2, 1, SHARED, KEEP));
 	ASSERT_HOST_READS(&env, 2, 1, 0x600);
 }
 
@@ -318,7 +318,7 @@ TEST(punched_hole_ends_the_debt_of_zeros)
 	ASSERT_OK(convert(&env, 0, 2, PRIVATE, ZERO));
 	ASSERT_OK(gmem_file_punch_hole(env.file, 0, PAGE));
 	guest_fill(&env, 0, 1, 0x800);
-	ASSERT_OK(convert(&env, 0, 2, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 2, SHARED, KEEP));
 	ASSERT_HOST_READS(&env, 0, 1, 0x800);
 	ASSERT_HOST_ZEROS(&env, 1, 1);
 }
@@ -330,7 +330,7 @@ KERNEL_TEST(allocated_pages_read_zeros)
 
 	env_open(&env, variant, 32, IN_PLACE);
 	ASSERT(!fallocate(gmem_file_fd(env.file), FALLOC_FL_KEEP_SIZE, 0, 32 * PAGE));
-	ASSERT_OK(convert(&env, 0, 16, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 16, SHARED, KEEP));
 	ASSERT_HOST_ZEROS(&env, 0, 16);
 	ASSERT_GUEST_ZEROS(&env, 16, 16);
 	ASSERT_OK(convert(&env, 0, 16, PRIVATE, DESTROY));
@@ -553,7 +553,7 @@ KERNEL_TEST(refuses_poisoned_page)
 	ASSERT_HOST_READS(&env, 0, 5, 0x100);
 	ASSERT_HOST_READS(&env, 6, 2, 0x100 + 6 * WORDS);
 	/* All but the poisoned page convert. */
-	ASSERT_OK(convert(&env, 0, 5, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, 5, PRIVATE, KEEP));
 	ASSERT_OK(convert(&env, 6, 2, PRIVATE, ZERO));
 	ASSERT_STATE(&env, "pppppspp");
 	ASSERT_GUEST_READS(&env, 0, 5, 0x100);
