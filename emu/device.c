@@ -8,16 +8,23 @@
 
 #include "emu.h"
 
-static struct emu_file *check_file(struct gmem_file *file, u64 offset, u64 bytes)
+static struct emu_file *check_file(struct gmem_file *file, u64 offset, u64 bytes,
+				   const char *function)
 {
 	struct emu_file *ours;
 
-	if (!file || file->vm->engine->ops != &gmem_emu_ops)
+	if (!file || file->vm->engine->ops != &gmem_emu_ops) {
+		gmem_refuse_with(file ? file->vm->engine : NULL, 0, function,
+				 "no file of the emu engine");
 		return NULL;
+	}
 	ours = to_emu_file(file);
 	if (!bytes || (offset | bytes) % PAGE_SIZE || offset + bytes < offset ||
-	    offset + bytes > ours->nr_pages << EMU_PAGE_SHIFT)
+	    offset + bytes > ours->nr_pages << EMU_PAGE_SHIFT) {
+		gmem_refuse_with(file->vm->engine, 0, function,
+				 "not a range of the file");
 		return NULL;
+	}
 	return ours;
 }
 
@@ -32,7 +39,7 @@ static bool all_visible(struct emu_file *file, u64 start, u64 end)
 
 GMEM_API int gmem_emu_pin(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 {
-	struct emu_file *file = check_file(base, offset, bytes);
+	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 	int ret;
@@ -48,7 +55,7 @@ GMEM_API int gmem_emu_pin(struct gmem_file *base, uint64_t offset, uint64_t byte
 
 GMEM_API int gmem_emu_unpin(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 {
-	struct emu_file *file = check_file(base, offset, bytes);
+	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	bool found;
 
 	if (!file)
@@ -57,7 +64,7 @@ GMEM_API int gmem_emu_unpin(struct gmem_file *base, uint64_t offset, uint64_t by
 	found = emu_marks_remove(&file->pins, offset >> EMU_PAGE_SHIFT,
 				 (offset + bytes) >> EMU_PAGE_SHIFT);
 	pthread_mutex_unlock(&file->lock);
-	return found ? 0 : -EINVAL;
+	return found ? 0 : gmem_refuse(base->vm->engine, "no such pin");
 }
 
 /* Nobody looks at the file between the two. */
@@ -82,7 +89,7 @@ static void thaw(struct emu_file *file, u64 start, u64 end)
 
 GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 {
-	struct emu_file *file = check_file(base, offset, bytes);
+	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 	int ret;
@@ -103,16 +110,18 @@ GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t b
 GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 				       uint64_t bytes, uint64_t attributes)
 {
-	struct emu_file *file = check_file(base, offset, bytes);
+	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	unsigned int attrs = attributes ? GMEM_ATTR_PRIVATE : 0;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 	int ret;
 
-	if (!file || attributes & ~(u64)KVM_MEMORY_ATTRIBUTE_PRIVATE)
+	if (!file)
 		return -EINVAL;
+	if (attributes & ~(u64)KVM_MEMORY_ATTRIBUTE_PRIVATE)
+		return gmem_refuse(base->vm->engine, "unknown attribute");
 	if (!file->in_place)
-		return -ENOTTY;
+		return gmem_report(base->vm->engine, -ENOTTY);
 	ret = freeze(file, start, end);
 	if (!ret)
 		ret = gmem_attr_map_prepare(file->map, start, end, attrs);
@@ -128,12 +137,14 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 GMEM_API int gmem_emu_read_memory(struct gmem_file *base, uint64_t offset,
 				  uint64_t bytes, void *buffer)
 {
-	struct emu_file *file = check_file(base, offset, bytes);
+	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 
-	if (!file || !buffer)
+	if (!file)
 		return -EINVAL;
+	if (!buffer)
+		return gmem_refuse(base->vm->engine, "no buffer");
 	freeze(file, start, end);
 	memcpy(buffer, file->memory + offset, bytes);
 	thaw(file, start, end);
@@ -143,12 +154,14 @@ GMEM_API int gmem_emu_read_memory(struct gmem_file *base, uint64_t offset,
 GMEM_API int gmem_emu_write_memory(struct gmem_file *base, uint64_t offset,
 				   uint64_t bytes, const void *buffer)
 {
-	struct emu_file *file = check_file(base, offset, bytes);
+	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 
-	if (!file || !buffer)
+	if (!file)
 		return -EINVAL;
+	if (!buffer)
+		return gmem_refuse(base->vm->engine, "no buffer");
 	freeze(file, start, end);
 	memcpy(file->memory + offset, buffer, bytes);
 	thaw(file, start, end);
@@ -161,10 +174,10 @@ GMEM_API int gmem_emu_set_property(struct gmem_vm *base, uint32_t property,
 	struct emu_vm *vm;
 
 	if (!base || base->engine->ops != &gmem_emu_ops)
-		return -EINVAL;
+		return gmem_refuse(base ? base->engine : NULL, "no VM of the emu engine");
 	vm = to_emu_vm(base);
-	return vm->ops->vm_set_property ?
-	       vm->ops->vm_set_property(vm, property, value) : -EOPNOTSUPP;
+	return gmem_report(base->engine, vm->ops->vm_set_property ?
+			   vm->ops->vm_set_property(vm, property, value) : -EOPNOTSUPP);
 }
 
 GMEM_API int gmem_emu_set_limit(struct gmem_engine *base, uint32_t limit,
@@ -173,7 +186,7 @@ GMEM_API int gmem_emu_set_limit(struct gmem_engine *base, uint32_t limit,
 	struct emu_engine *engine;
 
 	if (!base || base->ops != &gmem_emu_ops)
-		return -EINVAL;
+		return gmem_refuse(base, "not the emu engine");
 	engine = to_emu_engine(base);
 	switch (limit) {
 	case GMEM_EMU_LIMIT_SPLITS:
@@ -187,7 +200,7 @@ GMEM_API int gmem_emu_set_limit(struct gmem_engine *base, uint32_t limit,
 			*used = READ_ONCE(engine->ahead) * PAGE_SIZE;
 		return 0;
 	default:
-		return -EINVAL;
+		return gmem_refuse(base, "no such limit");
 	}
 }
 

@@ -198,8 +198,10 @@ GMEM_API int gmem_vm_convert(struct gmem_vm *vm, uint64_t gpa, uint64_t bytes,
 	while (so_far < bytes) {
 		ret = gmem_slot_translate(vm, gpa + so_far, bytes - so_far, &file,
 					  &offset, &piece);
-		if (ret)
+		if (ret) {
+			gmem_refuse(vm->engine, "no slot on a file is there");
 			break;
+		}
 		ret = gmem_file_convert(file, offset, piece, attributes, policy,
 					NULL);
 		if (ret)

@@ -25,11 +25,13 @@ GMEM_API int gmem_guest_setup(struct gmem_vm *vm)
 	int ret;
 
 	if (!vm)
-		return -EINVAL;
+		return gmem_refuse(NULL, "no VM");
 	if (vm->guest_memory)
-		return -EEXIST;
+		return gmem_refuse_with(vm->engine, -EEXIST, __func__,
+					"the VM has the guest program already");
 	if (vm->nr_vcpus)
-		return -EBUSY;
+		return gmem_refuse_with(vm->engine, -EBUSY, __func__,
+					"the VM has vCPUs already");
 
 	memory = mmap(NULL, GMEM_GUEST_SLOT_SIZE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -73,13 +75,19 @@ int gmem_guest_attach(struct gmem_vcpu *vcpu)
 	if (!memory)
 		return 0;
 	if (vcpu->id >= GMEM_GUEST_MAX_VCPUS)
-		return -EINVAL;
+		return gmem_refuse(vm->engine, "the guest program has no place for it");
 
 	vcpu->mailbox = (void *)(memory + GMEM_GUEST_MAILBOX_GPA -
 				 GMEM_GUEST_BASE_GPA +
 				 vcpu->id * GMEM_GUEST_PAGE_SIZE);
 	memset(vcpu->mailbox, 0, sizeof(*vcpu->mailbox));
 	return vm->engine->ops->guest_enter(vcpu);
+}
+
+static int no_program(const struct gmem_vcpu *vcpu, const char *function)
+{
+	return gmem_refuse_with(vcpu->vm->engine, -ENXIO, function,
+				"the vCPU does not run the guest program");
 }
 
 static bool list_pending(const struct gmem_guest_mailbox *mb)
@@ -94,12 +102,14 @@ GMEM_API int gmem_guest_start(struct gmem_vcpu *vcpu,
 	struct gmem_guest_mailbox *mb;
 
 	if (!vcpu || !cmds || !nr_cmds || nr_cmds > GMEM_GUEST_MAX_CMDS)
-		return -EINVAL;
+		return gmem_refuse(vcpu ? vcpu->vm->engine : NULL,
+				   "no vCPU, or not a list of commands");
 	mb = vcpu->mailbox;
 	if (!mb)
-		return -ENXIO;
+		return no_program(vcpu, __func__);
 	if (list_pending(mb))
-		return -EBUSY;
+		return gmem_refuse_with(vcpu->vm->engine, -EBUSY, __func__,
+					"a list is under way");
 
 	memcpy(mb->cmds, cmds, nr_cmds * sizeof(*cmds));
 	mb->nr_cmds = (uint32_t)nr_cmds;
@@ -122,10 +132,11 @@ GMEM_API int gmem_guest_finish(struct gmem_vcpu *vcpu,
 	struct gmem_guest_mailbox *mb;
 
 	if (!vcpu || nr_cmds > GMEM_GUEST_MAX_CMDS)
-		return -EINVAL;
+		return gmem_refuse(vcpu ? vcpu->vm->engine : NULL,
+				   "no vCPU, or too many commands");
 	mb = vcpu->mailbox;
 	if (!mb)
-		return -ENXIO;
+		return no_program(vcpu, __func__);
 	if (list_pending(mb))
 		return -EBUSY;
 
@@ -141,14 +152,14 @@ GMEM_API int gmem_guest_abort(struct gmem_vcpu *vcpu)
 	int ret;
 
 	if (!vcpu)
-		return -EINVAL;
+		return gmem_refuse(NULL, "no vCPU");
 	if (!vcpu->mailbox)
-		return -ENXIO;
+		return no_program(vcpu, __func__);
 
 	ret = vcpu->vm->engine->ops->guest_enter(vcpu);
 	if (!ret)
 		vcpu->mailbox->done_seq = vcpu->mailbox->seq;
-	return ret;
+	return gmem_report(vcpu->vm->engine, ret);
 }
 
 /* Run to the end of the list; hypercalls are served, signals ignored. */
