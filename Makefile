@@ -16,6 +16,8 @@ CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 -include tools/tools.mk
 -include tests/conformance/conformance.mk
 -include tests/emu/emu-tests.mk
+-include tests/lib/lib-tests.mk
+-include examples/examples.mk
 -include tests/unit/unit.mk
 -include bench/bench.mk
 -include bench/emu.mk
@@ -23,7 +25,7 @@ CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 .PHONY: help all lib tools conformance unit unit-build unit-long bench
 .PHONY: kernel kernel-coco selftests test test-long demo clean distclean
 
-all: lib tools conformance unit-build
+all: lib tools conformance examples unit-build
 
 help:
 	@echo 'make              build the library, the tools and the test programs'
@@ -33,6 +35,9 @@ help:
 	@echo 'make demo         boot that kernel in QEMU and show what it does'
 	@echo 'make unit         unit tests of core/'
 	@echo 'make emu-tests    tests of the emu engine, plain and under sanitizers'
+	@echo 'make lib-tests    tests of the library: misuse, what is installed'
+	@echo 'make install      the library and gmemctl, to DESTDIR and PREFIX'
+	@echo 'make examples     examples/'
 	@echo 'make test         every test, the fast ones first'
 	@echo 'make test-long    soaks: the random and racing tests for much longer'
 	@echo 'make bench        benchmarks'

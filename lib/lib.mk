@@ -3,7 +3,10 @@
 
 LIB_ARCH ?= $(shell $(CC) -dumpmachine | cut -d- -f1)
 LIB_OUT := build/lib
-LIB_SONAME := libgmem.so.0
+LIB_MAJOR := 0
+LIB_MINOR := 1.0
+LIB_VERSION := $(LIB_MAJOR).$(LIB_MINOR)
+LIB_SONAME := libgmem.so.$(LIB_MAJOR)
 LIB_A := $(LIB_OUT)/libgmem.a
 LIB_SO := $(LIB_OUT)/$(LIB_SONAME)
 
@@ -46,5 +49,8 @@ $(LIB_SO): $(LIB_OBJS) lib/libgmem.map
 
 .PHONY: lib
 lib: $(LIB_A) $(LIB_SO)
+
+-include man/man.mk
+include lib/install.mk
 
 -include $(LIB_OBJS:.o=.d)
