@@ -7,7 +7,7 @@
 #   make emu-build	only build them
 
 EMU_TEST_OUT := build/emu-tests
-EMU_TEST_SRCS := $(addprefix tests/emu/,device.c fail.c limits.c mprotect.c \
+EMU_TEST_SRCS := $(addprefix tests/emu/,device.c fail.c handshake.c limits.c mprotect.c \
 	process.c vcpu.c view.c)
 EMU_TEST_HARNESS := $(addprefix tests/conformance/,harness.c env.c pin.c)
 EMU_TEST_DEPS := $(wildcard emu/*.h emu/*/*.h core/*.h include/gmem/*.h lib/*.h guest/*.h \

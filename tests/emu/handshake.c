@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * The handshake between vCPUs and whoever takes memory away.  The moments in which
+ * it matters last nanoseconds, so a platform stretches them: its accesses and its
+ * conversions take their time, and tell what they met.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <unistd.h>
+
+#include "../conformance/env.h"
+#include "emu.h"
+
+#define ROUNDS		200
+
+static u32 accesses, conversions, slots_gone;
+static u32 met_conversion, met_access, met_no_slot;
+
+static bool set_in(u32 *what)
+{
+	return __atomic_load_n(what, __ATOMIC_SEQ_CST) != 0;
+}
+
+static void add(u32 *what, int by)
+{
+	__atomic_fetch_add(what, (u32)by, __ATOMIC_SEQ_CST);
+}
+
+static enum emu_access_result slow_access(struct emu_vcpu *vcpu,
+					  struct emu_access *access)
+{
+	(void)vcpu;
+	add(&accesses, 1);
+	if (set_in(&conversions))
+		add(&met_conversion, 1);
+	usleep(50);
+	if (set_in(&conversions))
+		add(&met_conversion, 1);
+	if (set_in(&slots_gone))
+		add(&met_no_slot, 1);
+	emu_access_plain(access);
+	add(&accesses, -1);
+	return EMU_ACCESS_DONE;
+}
+
+static bool slow_content(struct emu_conversion *ec, u64 start, u64 end,
+			 unsigned int attrs, u32 content)
+{
+	(void)ec;
+	(void)start;
+	(void)end;
+	(void)attrs;
+	(void)content;
+	add(&conversions, 1);
+	if (set_in(&accesses))
+		add(&met_access, 1);
+	usleep(50);
+	return false;
+}
+
+static int slow_convert(struct emu_conversion *ec, u64 start, u64 end,
+			unsigned int attrs)
+{
+	(void)ec;
+	(void)start;
+	(void)end;
+	(void)attrs;
+	if (set_in(&accesses))
+		add(&met_access, 1);
+	add(&conversions, -1);
+	return 0;
+}
+
+static void slot_is_gone(struct emu_vm *vm, const struct emu_slot *slot)
+{
+	(void)vm;
+	if (slot->id != TEST_SLOT)
+		return;
+	add(&slots_gone, 1);
+	usleep(200);
+	add(&slots_gone, -1);
+}
+
+static struct emu_platform_ops slow_platform;
+
+static void open_slow(struct env *env, const struct variant *variant)
+{
+	struct emu_vm *vm;
+
+	env_open(env, variant, 4, IN_PLACE);
+	vm = to_emu_vm(env->vm);
+	slow_platform = *vm->ops;
+	slow_platform.guest_access = slow_access;
+	slow_platform.content = slow_content;
+	slow_platform.convert = slow_convert;
+	slow_platform.slot_delete = slot_is_gone;
+	vm->ops = &slow_platform;
+}
+
+struct runner {
+	struct env *env;
+	pthread_t thread;
+	unsigned int id;
+	bool stop;
+};
+
+/* Stores to one page for ever; faults and MMIO are taken and repeated. */
+static void *run_guest(void *opaque)
+{
+	struct runner *runner = opaque;
+	struct gmem_vcpu *vcpu = runner->env->vcpus[runner->id];
+	struct gmem_guest_cmd cmd = {
+		.op = GMEM_GUEST_FILL, .addr = gpa_of(1), .size = PAGE, .value = 1,
+		.stride = 64,
+	};
+	struct gmem_exit exit = { 0 };
+
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 0));
+	while (exit.reason != GMEM_EXIT_GUEST_DONE) {
+		if (__atomic_load_n(&runner->stop, __ATOMIC_RELAXED))
+			gmem_guest_stop(vcpu);
+		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	}
+	return NULL;
+}
+
+static void start_guests(struct env *env, struct runner runners[2])
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		runners[i] = (struct runner){ .env = env, .id = i };
+		env_vcpu(env, i);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		ASSERT(!pthread_create(&runners[i].thread, NULL, run_guest,
+				       &runners[i]));
+}
+
+static void stop_guests(struct runner runners[2])
+{
+	for (unsigned int i = 0; i < 2; i++)
+		__atomic_store_n(&runners[i].stop, true, __ATOMIC_RELAXED);
+	for (unsigned int i = 0; i < 2; i++) {
+		gmem_guest_stop(runners[i].env->vcpus[i]);
+		pthread_join(runners[i].thread, NULL);
+	}
+}
+
+TEST(no_access_while_a_conversion_changes_the_page)
+{
+	struct runner runners[2];
+	struct env env;
+
+	open_slow(&env, variant);
+	start_guests(&env, runners);
+	for (int i = 0; i < ROUNDS; i++)
+		ASSERT_OK(convert(&env, 1, 1, i & 1 ? PRIVATE : SHARED,
+				  i & 2 ? ZERO : READABLE));
+	stop_guests(runners);
+	ASSERT_EQ(met_conversion, 0);
+	ASSERT_EQ(met_access, 0);
+}
+
+/* What is destroyed stays empty: no store that began before comes late. */
+TEST(no_store_reaches_a_destroyed_page)
+{
+	struct runner runners[2];
+	struct emu_file *file;
+	struct env env;
+
+	open_slow(&env, variant);
+	file = to_emu_file(env.file);
+	start_guests(&env, runners);
+	for (int i = 0; i < ROUNDS / 4; i++) {
+		ASSERT_OK(convert(&env, 1, 1, PRIVATE, DESTROY));
+		usleep(200);
+		for (uint64_t at = 0; at < PAGE; at += 64)
+			ASSERT_EQ(READ_ONCE(*(u64 *)(file->memory + PAGE + at)), 0);
+		ASSERT_OK(convert(&env, 1, 1, PRIVATE, ZERO));
+		usleep(200);
+	}
+	stop_guests(runners);
+	ASSERT_EQ(met_access, 0);
+}
+
+TEST(no_access_through_a_slot_that_is_gone)
+{
+	struct runner runners[2];
+	struct env env;
+
+	open_slow(&env, variant);
+	start_guests(&env, runners);
+	for (int i = 0; i < ROUNDS / 4; i++) {
+		ASSERT_OK(gmem_slot_delete(env.vm, TEST_SLOT));
+		usleep(200);
+		ASSERT_OK(bind_slot(&env, TEST_SLOT, TEST_GPA, 4, env.file, 0));
+		usleep(200);
+	}
+	stop_guests(runners);
+	ASSERT_EQ(met_no_slot, 0);
+}
