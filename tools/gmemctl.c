@@ -13,7 +13,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
-	{ "probe", cmd_probe, "what this kernel and each VM type offer" },
+	{ "probe", cmd_probe, "what the engine offers for each VM type" },
 	{ "matrix", cmd_matrix, "every content policy in both directions, run for real" },
 	{ "run", cmd_run, "a guest that shares and unshares buffers, and is served" },
 };

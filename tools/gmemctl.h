@@ -21,28 +21,75 @@ enum {
 int cmd_probe(int argc, char **argv);
 int cmd_matrix(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_stress(int argc, char **argv);
+
+/* ---- tools/target.c: --engine and --platform ---- */
+
+/**
+ * struct target - where a command works
+ * @kind: enum gmem_engine_kind; GMEM_ENGINE_ANY: the kernel if it offers @platform
+ * @platform: enum gmem_vm_platform
+ * @all: every platform that the engine has, instead
+ */
+struct target {
+	uint32_t kind;
+	uint32_t platform;
+	bool all;
+};
+
+#define TARGET_DEFAULT	{ .kind = GMEM_ENGINE_ANY, .platform = GMEM_VM_SW }
+
+/* For struct option tables; what getopt_long() returns for them. */
+#define OPT_ENGINE	'E'
+#define OPT_PLATFORM	'P'
+#define TARGET_OPTIONS							\
+	{ "engine", required_argument, NULL, OPT_ENGINE },		\
+	{ "platform", required_argument, NULL, OPT_PLATFORM }
+#define TARGET_SHORT	"E:P:"
+#define TARGET_USAGE							\
+	"  -E, --engine=NAME     emu or kernel (kernel if /dev/kvm converts in place,\n" \
+	"                        else emu)\n"				\
+	"  -P, --platform=NAME   sw, pkvm, snp, tdx or all (sw)\n"
+
+/* False, and a message: @text is none of the names. */
+bool target_option(struct target *target, int opt, const char *text);
+
+/* All print why on stderr and return a STATUS_*. */
+int open_engine(const struct target *target, struct gmem_engine **enginep);
+/*
+ * Call @run for the platform, or for all that the engine offers.  The worst status.
+ */
+int for_each_target(const struct target *target,
+		    int (*run)(const struct target *one, void *opaque), void *opaque);
 
 /* ---- tools/machine.c ---- */
 
-/* A VM with one in-place file, mapped and bound at TEST_GPA, and one vCPU. */
+#define MACHINE_VCPUS	2
+
+/* A VM with one in-place file, mapped and bound at TEST_GPA, and vCPUs. */
 struct machine {
 	struct gmem_engine *engine;
 	struct gmem_vm *vm;
 	struct gmem_file *file;
-	struct gmem_vcpu *vcpu;
+	struct gmem_vcpu *vcpus[MACHINE_VCPUS];
 	struct gmem_caps caps;
 	uint64_t bytes;
 	unsigned char *memory;
 };
 
-/* All print why on stderr and return a STATUS_*. */
-int open_engine(struct gmem_engine **enginep);
-int open_machine(struct machine *machine, uint32_t platform, uint64_t bytes);
+/* @property: enum gmem_emu_property that is switched on, or -1. */
+int open_machine(struct machine *machine, const struct target *target, uint64_t bytes,
+		 int property);
 void close_machine(struct machine *machine);
 /* One sentence about a platform that does not convert. */
-int report_unavailable(const struct gmem_caps *caps);
+int report_unavailable(const struct gmem_engine *engine, const struct gmem_caps *caps);
 
 /* "EINVAL" for -EINVAL, "ok" for 0. */
 const char *errno_word(int ret);
+
+/* ---- tools/flow.c ---- */
+
+/* One share and one unshare, each step told. */
+int explain_flow(const struct target *target, void *opaque);
 
 #endif /* TOOLS_GMEMCTL_H */

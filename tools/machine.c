@@ -1,81 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
- * The VM that matrix and run use, and what to say where there can be none.
+ * The VM that matrix and run use.
  */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
 
+#include <gmem/emu.h>
 #include "gmemctl.h"
-
-#define REMEDY	", or run 'make demo', which brings a kernel that can and boots it in QEMU"
-
-const char *errno_word(int ret)
-{
-	const char *name;
-
-	if (!ret)
-		return "ok";
-	name = strerrorname_np(-ret);
-	return name ? name : "?";
-}
 
 static int failed(const char *what, int ret)
 {
 	fprintf(stderr, "gmemctl: %s: %s\n", what, strerror(-ret));
 	return STATUS_FAILED;
-}
-
-/* Why an engine does not open is said in a sentence of our own, with a remedy. */
-static bool engine_opened;
-
-static void print_log(void *opaque, int level, const char *message)
-{
-	(void)opaque;
-	if (level == GMEM_LOG_ERROR && engine_opened)
-		fprintf(stderr, "gmemctl: %s\n", message);
-}
-
-int open_engine(struct gmem_engine **enginep)
-{
-	struct gmem_engine_options options = {
-		.size = sizeof(options), .kind = GMEM_ENGINE_KERNEL,
-		.log = print_log,
-	};
-	int ret;
-
-	ret = gmem_engine_open(&options, enginep);
-	switch (ret) {
-	case 0:
-		engine_opened = true;
-		return STATUS_OK;
-	case -ENOENT:
-	case -ENODEV:
-		fputs("gmemctl: this machine has no KVM (/dev/kvm): load kvm_amd or "
-		      "kvm_intel" REMEDY ".\n", stderr);
-		return STATUS_UNAVAILABLE;
-	case -EACCES:
-	case -EPERM:
-		fputs("gmemctl: /dev/kvm is not yours to open: run as root or join "
-		      "the group 'kvm'.\n", stderr);
-		return STATUS_UNAVAILABLE;
-	default:
-		return failed("/dev/kvm", ret);
-	}
-}
-
-int report_unavailable(const struct gmem_caps *caps)
-{
-	const char *platform = gmem_platform_name(caps->platform);
-
-	if (!caps->vm_available)
-		fprintf(stderr, "gmemctl: KVM cannot create a VM of type '%s' here: boot "
-			"a kernel with CONFIG_KVM_SW_PROTECTED_VM" REMEDY ".\n", platform);
-	else
-		fprintf(stderr, "gmemctl: this kernel does not convert memory of a VM of "
-			"type '%s' in place: boot one from 'make kernel'" REMEDY ".\n",
-			platform);
-	return STATUS_UNAVAILABLE;
 }
 
 static int add_memory(struct machine *machine)
@@ -104,43 +40,71 @@ static int add_memory(struct machine *machine)
 	return STATUS_OK;
 }
 
-int open_machine(struct machine *machine, uint32_t platform, uint64_t bytes)
+static int add_vcpus(struct machine *machine)
 {
-	struct gmem_vm_options vm_options = {
-		.size = sizeof(vm_options), .platform = platform,
+	int ret;
+
+	for (uint32_t i = 0; i < MACHINE_VCPUS; i++) {
+		ret = gmem_vcpu_create(machine->vm, i, &machine->vcpus[i]);
+		if (ret)
+			return failed("vCPU", ret);
+	}
+	return STATUS_OK;
+}
+
+static int create_vm(struct machine *machine, uint32_t platform, int property)
+{
+	struct gmem_vm_options options = {
+		.size = sizeof(options), .platform = platform,
 	};
+	int ret;
+
+	ret = gmem_vm_create(machine->engine, &options, &machine->vm);
+	if (ret)
+		return failed("VM", ret);
+	if (property >= 0) {
+		ret = gmem_emu_set_property(machine->vm, (uint32_t)property, 1);
+		if (ret)
+			return failed("opt-in property", ret);
+	}
+	ret = gmem_vm_caps(machine->vm, &machine->caps);
+	if (ret)
+		return failed("capabilities", ret);
+	ret = gmem_guest_setup(machine->vm);
+	if (ret)
+		return failed("guest program", ret);
+	return STATUS_OK;
+}
+
+int open_machine(struct machine *machine, const struct target *target, uint64_t bytes,
+		 int property)
+{
 	int ret;
 
 	memset(machine, 0, sizeof(*machine));
 	machine->bytes = bytes;
 	machine->caps.size = sizeof(machine->caps);
-	ret = open_engine(&machine->engine);
+	ret = open_engine(target, &machine->engine);
 	if (ret)
 		return ret;
-	ret = gmem_engine_caps(machine->engine, platform, &machine->caps);
+	ret = gmem_engine_caps(machine->engine, target->platform, &machine->caps);
 	if (ret)
 		return failed("capabilities", ret);
 	if (!machine->caps.convert)
-		return report_unavailable(&machine->caps);
+		return report_unavailable(machine->engine, &machine->caps);
 
-	ret = gmem_vm_create(machine->engine, &vm_options, &machine->vm);
-	if (ret)
-		return failed("VM", ret);
-	ret = gmem_guest_setup(machine->vm);
-	if (ret)
-		return failed("guest program", ret);
-	ret = add_memory(machine);
-	if (ret)
-		return ret;
-	ret = gmem_vcpu_create(machine->vm, 0, &machine->vcpu);
-	if (ret)
-		return failed("vCPU", ret);
-	return STATUS_OK;
+	ret = create_vm(machine, target->platform, property);
+	if (!ret)
+		ret = add_memory(machine);
+	if (!ret)
+		ret = add_vcpus(machine);
+	return ret;
 }
 
 void close_machine(struct machine *machine)
 {
-	gmem_vcpu_destroy(machine->vcpu);
+	for (uint32_t i = 0; i < MACHINE_VCPUS; i++)
+		gmem_vcpu_destroy(machine->vcpus[i]);
 	if (machine->memory)
 		gmem_file_unmap(machine->file, machine->memory, machine->bytes);
 	gmem_file_close(machine->file);

@@ -2,10 +2,11 @@
 /*
  * gmemctl matrix: every policy in both directions, in a VM, as observed.
  *
- * Each cell starts from fresh pages that hold a pattern, written by the side that
- * has them.  After the request one page is read first by the host and another
- * first by the guest, so that each is once the next reader.  The page frame is
- * what /proc/self/pagemap tells while the page is shared, before and after.
+ * Each cell has a VM of its own and starts from pages that hold a pattern, written
+ * by the side that has them.  The guest asks for the conversion, which pKVM insists
+ * on and the others take.  After it one page is read first by the host and
+ * another first by the guest, so that each is once the next reader.  The page frame
+ * is what /proc/self/pagemap tells while the page is shared, before and after.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -15,59 +16,24 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <json-c/json.h>
 
-#include "gmemctl.h"
+#include <gmem/emu.h>
+#include "matrix.h"
 
-#define NR_POLICIES	4
 #define NR_PAGES	2	/* one for each first reader */
+#define BYTES		(NR_PAGES * GMEM_PAGE)
 #define HOST_FIRST	0
 #define GUEST_FIRST	1
 #define WORDS		(GMEM_PAGE / 8)
 #define PATTERN		0x6d656d6700000000ull
 
-enum seen {
-	SEEN_ZEROS,
-	SEEN_PATTERN,
-	SEEN_OTHER,
-	SEEN_SIGBUS,
-	SEEN_FAULT,
-	SEEN_ERROR,
-};
+/* A vCPU that stands at a page nobody can access may stand there for good. */
+#define READER		0
+#define ASKER		1
 
-static const char *const seen_names[] = {
-	[SEEN_ZEROS] = "zeros",
-	[SEEN_PATTERN] = "the pattern",
-	[SEEN_OTHER] = "other bytes",
-	[SEEN_SIGBUS] = "SIGBUS",
-	[SEEN_FAULT] = "memory fault",
-	[SEEN_ERROR] = "error",
-};
-
-enum frame {
-	FRAME_UNKNOWN,
-	FRAME_SAME,
-	FRAME_OTHER,
-	FRAME_NONE,
-};
-
-static const char *const frame_names[] = {
-	[FRAME_UNKNOWN] = "not known",
-	[FRAME_SAME] = "same",
-	[FRAME_OTHER] = "another",
-	[FRAME_NONE] = "-",
-};
-
-struct cell {
-	uint32_t policy;
-	bool to_private;
-	int answer;
-	uint64_t converted;
-	enum seen host;
-	enum seen guest;
-	enum seen again;	/* DESTROY: what a later conversion shows */
-	enum frame frame;
-	bool as_announced;
+struct shown {
+	struct matrix matrices[GMEM_VM_NR_PLATFORMS];
+	size_t nr;
 };
 
 static sigjmp_buf fault_jump;
@@ -81,49 +47,70 @@ static void on_sigbus(int signal)
 	sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
 }
 
-static void merge_word(enum seen *seen, uint64_t got, uint64_t word)
+static enum seen classify(uint64_t zeros, uint64_t of_pattern)
 {
-	enum seen this = !got ? SEEN_ZEROS : got == PATTERN + word ? SEEN_PATTERN :
-			 SEEN_OTHER;
-
-	if (!word)
-		*seen = this;
-	else if (*seen != this)
-		*seen = SEEN_OTHER;
+	return zeros == WORDS ? SEEN_ZEROS : of_pattern == WORDS ? SEEN_PATTERN :
+	       of_pattern ? SEEN_MIXED : SEEN_OTHER;
 }
 
 static enum seen host_reads(struct machine *machine, uint64_t page)
 {
 	const volatile uint64_t *words;
-	volatile enum seen result;
-	enum seen seen = SEEN_OTHER;
+	volatile enum seen result = SEEN_SIGBUS;
+	uint64_t zeros = 0, of_pattern = 0;
 
 	words = (uint64_t *)(machine->memory + page * GMEM_PAGE);
-	result = SEEN_SIGBUS;
 	if (!sigsetjmp(fault_jump, 1)) {
 		fault_expected = 1;
-		for (uint64_t i = 0; i < WORDS; i++)
-			merge_word(&seen, words[i], i);
-		result = seen;
+		for (uint64_t i = 0; i < WORDS; i++) {
+			uint64_t word = words[i];
+
+			zeros += !word;
+			of_pattern += word == PATTERN + i;
+		}
+		result = classify(zeros, of_pattern);
 	}
 	fault_expected = 0;
 	return result;
 }
 
-static enum seen guest_reads(struct machine *machine, uint64_t page)
+/* Words that are not first, first + step, ... */
+static int guest_differs(struct machine *machine, uint64_t page, uint64_t first,
+			 uint64_t step, uint64_t *differ)
 {
-	uint64_t gpa = TEST_GPA + page * GMEM_PAGE;
+	struct gmem_guest_cmd cmd = {
+		.op = GMEM_GUEST_CHECK, .addr = TEST_GPA + page * GMEM_PAGE,
+		.size = GMEM_PAGE, .value = first, .step = step,
+	};
 	int ret;
 
-	ret = gmem_guest_check(machine->vcpu, gpa, GMEM_PAGE, 0, 0);
+	ret = gmem_guest_exec(machine->vcpus[READER], &cmd, 1, 0, NULL);
+	*differ = cmd.result;
+	return ret == -EILSEQ ? 0 : ret;
+}
+
+static enum seen guest_reads(struct machine *machine, uint64_t page)
+{
+	uint64_t not_zero, not_pattern;
+	int ret;
+
+	ret = guest_differs(machine, page, 0, 0, &not_zero);
 	if (!ret)
-		return SEEN_ZEROS;
-	if (ret == -EFAULT)
-		return SEEN_FAULT;
-	if (ret != -EILSEQ)
-		return SEEN_ERROR;
-	ret = gmem_guest_check(machine->vcpu, gpa, GMEM_PAGE, PATTERN, 1);
-	return !ret ? SEEN_PATTERN : SEEN_OTHER;
+		ret = guest_differs(machine, page, PATTERN, 1, &not_pattern);
+	if (ret)
+		return ret == -EFAULT ? SEEN_FAULT : SEEN_ERROR;
+	return classify(WORDS - not_zero, WORDS - not_pattern);
+}
+
+static int guest_writes(struct machine *machine)
+{
+	int ret = 0;
+
+	for (uint64_t page = 0; page < NR_PAGES && !ret; page++)
+		ret = gmem_guest_fill(machine->vcpus[READER],
+				      TEST_GPA + page * GMEM_PAGE, GMEM_PAGE,
+				      PATTERN, 1);
+	return ret;
 }
 
 static uint64_t frame_of(const void *addr)
@@ -142,12 +129,48 @@ static uint64_t frame_of(const void *addr)
 	return got == sizeof(entry) && (entry & present) ? entry & mask : 0;
 }
 
-static int convert(struct machine *machine, bool to_private, uint32_t policy,
-		   uint64_t *converted)
+/*
+ * The guest asks, the VMM converts and tells the guest.  Returns the ioctl's
+ * answer, or the hypercall's if that did not come through to the VMM.
+ */
+static int ask(struct machine *machine, bool to_private, uint32_t policy,
+	       uint64_t *converted)
 {
-	return gmem_file_convert(machine->file, 0, NR_PAGES * GMEM_PAGE,
-				 to_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0, policy,
-				 converted);
+	struct gmem_vcpu *vcpu = machine->vcpus[ASKER];
+	struct gmem_guest_cmd cmd = {
+		.op = to_private ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
+		.addr = TEST_GPA, .size = BYTES,
+	};
+	struct gmem_exit exit;
+	bool exited = false;
+	int ret, answer = 0;
+
+	ret = gmem_guest_start(vcpu, &cmd, 1, 1);
+	if (ret)
+		return ret;
+	for (;;) {
+		ret = gmem_vcpu_run(vcpu, &exit);
+		if (ret)
+			return ret;
+		if (exit.reason == KVM_EXIT_HYPERCALL) {
+			exited = true;
+			answer = gmem_file_convert(machine->file, 0, BYTES,
+						   to_private ?
+						   KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+						   policy, converted);
+			gmem_vcpu_complete_hypercall(vcpu, answer);
+		} else if (exit.reason == GMEM_EXIT_GUEST_DONE) {
+			ret = gmem_guest_finish(vcpu, &cmd, 1, NULL);
+			if (ret != -EBUSY)
+				return exited ? answer : ret;
+		} else if (exit.reason == KVM_EXIT_MEMORY_FAULT && exited) {
+			/* It cannot accept what was destroyed: it will not go on. */
+			gmem_guest_abort(vcpu);
+			return answer;
+		} else if (exit.reason != KVM_EXIT_INTR) {
+			return -EIO;
+		}
+	}
 }
 
 /* A policy that keeps what the frame is, in a direction. */
@@ -161,14 +184,17 @@ static uint32_t plain_policy(const struct machine *machine, bool to_private)
 	       SET_MEMORY_ATTRIBUTES_CONTENT_ZERO;
 }
 
-/* Fresh pages on the side that the cell starts from, holding the pattern. */
+/*
+ * Pages that the guest has used, on the side that the cell starts from, holding
+ * the pattern.
+ */
 static int prepare(struct machine *machine, bool to_private, uint64_t *frames)
 {
 	int ret;
 
-	ret = convert(machine, false, SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY, NULL);
+	ret = guest_writes(machine);
 	if (!ret)
-		ret = convert(machine, false, SET_MEMORY_ATTRIBUTES_CONTENT_ZERO, NULL);
+		ret = ask(machine, false, plain_policy(machine, false), NULL);
 	if (ret)
 		return ret;
 
@@ -182,11 +208,8 @@ static int prepare(struct machine *machine, bool to_private, uint64_t *frames)
 	if (to_private)
 		return 0;
 
-	ret = convert(machine, true, plain_policy(machine, true), NULL);
-	for (uint64_t page = 0; page < NR_PAGES && !ret; page++)
-		ret = gmem_guest_fill(machine->vcpu, TEST_GPA + page * GMEM_PAGE,
-				      GMEM_PAGE, PATTERN, 1);
-	return ret;
+	ret = ask(machine, true, plain_policy(machine, true), NULL);
+	return ret ? ret : guest_writes(machine);
 }
 
 static enum frame compare_frames(struct machine *machine, const uint64_t *frames)
@@ -204,182 +227,182 @@ static enum frame compare_frames(struct machine *machine, const uint64_t *frames
 	return FRAME_SAME;
 }
 
+/* In emu ZERO gives the memory back: the frame tells nothing. */
+static bool frame_means_something(const struct machine *machine,
+				  const struct cell *cell)
+{
+	const uint32_t zero = SET_MEMORY_ATTRIBUTES_CONTENT_ZERO;
+
+	if (!strcmp(gmem_engine_name(machine->engine), "kernel"))
+		return true;
+	return (cell->policy != zero || cell->answer) &&
+	       plain_policy(machine, false) != zero &&
+	       plain_policy(machine, true) != zero;
+}
+
+/* Back to shared, where pages and their frames can be seen. */
+static int look_again(struct machine *machine, struct cell *cell,
+		      const uint64_t *frames)
+{
+	bool destroyed = cell->policy == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY &&
+			 !cell->answer;
+	int ret;
+
+	ret = ask(machine, false, plain_policy(machine, false), NULL);
+	if (!destroyed) {
+		cell->frame = !frame_means_something(machine, cell) ?
+			      FRAME_MEANINGLESS : compare_frames(machine, frames);
+		return ret;
+	}
+	/* The memory may be given back: another frame, or the same by chance. */
+	cell->frame = FRAME_NONE;
+	cell->again_answer = ret;
+	cell->again = ret ? SEEN_REFUSED : host_reads(machine, HOST_FIRST);
+	return 0;
+}
+
 static bool as_announced(const struct machine *machine, const struct cell *cell)
 {
 	uint32_t offered = cell->to_private ? machine->caps.to_private :
 			   machine->caps.to_shared;
-	enum seen reader = cell->to_private ? cell->guest : cell->host;
 	bool scrubs = cell->to_private ? machine->caps.scrubs_to_private :
 		      machine->caps.scrubs_to_shared;
+	enum seen reader = cell->to_private ? cell->guest : cell->host;
 
 	if (!(offered >> cell->policy & 1))
 		return cell->answer == -EOPNOTSUPP && !cell->converted;
-	if (cell->answer || cell->converted != NR_PAGES * GMEM_PAGE)
+	if (cell->answer || cell->converted != BYTES)
 		return false;
-
-	switch (cell->policy) {
-	case SET_MEMORY_ATTRIBUTES_CONTENT_ZERO:
-		return (reader == SEEN_ZEROS || (scrubs && reader == SEEN_OTHER)) &&
-		       cell->frame != FRAME_OTHER;
-	case SET_MEMORY_ATTRIBUTES_CONTENT_READABLE:
-		return reader == SEEN_PATTERN && cell->frame != FRAME_OTHER;
-	case SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY:
-		return cell->host == SEEN_SIGBUS && cell->guest == SEEN_FAULT &&
-		       cell->again == SEEN_ZEROS;
-	default:
-		return true;
-	}
+	return cell->policy != SET_MEMORY_ATTRIBUTES_CONTENT_ZERO ||
+	       reader == SEEN_ZEROS || (scrubs && reader == SEEN_OTHER);
 }
 
-static int observe(struct machine *machine, struct cell *cell)
+static int observe_in(struct machine *machine, struct cell *cell)
 {
-	bool destroys = cell->policy == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY;
 	uint64_t frames[NR_PAGES];
 	int ret;
 
 	ret = prepare(machine, cell->to_private, frames);
 	if (ret)
 		return ret;
-
-	cell->converted = 0;
-	cell->answer = convert(machine, cell->to_private, cell->policy,
-			       &cell->converted);
+	cell->answer = ask(machine, cell->to_private, cell->policy, &cell->converted);
 	cell->host = host_reads(machine, HOST_FIRST);
 	cell->guest = guest_reads(machine, GUEST_FIRST);
-
-	/* Back to shared, where the frame can be seen. */
-	ret = convert(machine, false, plain_policy(machine, false), NULL);
+	ret = look_again(machine, cell, frames);
 	if (ret)
 		return ret;
-	if (destroys && !cell->answer) {
-		cell->again = host_reads(machine, HOST_FIRST);
-		/* The memory may be given back: another frame, or the same by chance. */
-		cell->frame = FRAME_NONE;
-	} else {
-		cell->frame = compare_frames(machine, frames);
-	}
 	cell->as_announced = as_announced(machine, cell);
+	cell->as_designed = cell_as_designed(machine->caps.platform, cell);
 	return 0;
 }
 
-static void print_table(const struct cell *cells, size_t nr)
+static int observe(const struct target *target, struct matrix *matrix,
+		   struct cell *cell)
 {
-	bool again = false, departs = false;
+	struct machine machine;
+	int status, ret;
 
-	printf("%-10s %-9s %-12s %-13s %-13s %s\n", "policy", "towards", "answer",
-	       "host reads", "guest reads", "page frame");
-	for (size_t i = 0; i < nr; i++) {
-		const struct cell *cell = &cells[i];
-
-		printf("%-10s %-9s %-12s %-13s %-13s %s%s\n",
-		       gmem_policy_name(cell->policy),
-		       cell->to_private ? "private" : "shared",
-		       errno_word(cell->answer), seen_names[cell->host],
-		       seen_names[cell->guest], frame_names[cell->frame],
-		       cell->as_announced ? "" : "   <-- not as announced");
-		departs |= !cell->as_announced;
-		if (cell->frame == FRAME_NONE)
-			again |= cell->again == SEEN_ZEROS;
+	status = open_machine(&machine, target, BYTES,
+			      cell->opted_in ? GMEM_EMU_ENCRYPTED : -1);
+	if (!status) {
+		matrix->engine = gmem_engine_name(machine.engine);
+		ret = observe_in(&machine, cell);
+		if (ret) {
+			fprintf(stderr, "gmemctl: %s: %s towards %s cannot be shown: %s\n",
+				gmem_platform_name(target->platform),
+				gmem_policy_name(cell->policy),
+				cell->to_private ? "private" : "shared", strerror(-ret));
+			status = STATUS_FAILED;
+		}
 	}
-	if (again)
-		puts("\nAfter DESTROY, pages that were converted again read zeros.");
-	puts(departs ? "\nSome answers depart from the capabilities."
-		     : "\nEvery answer is what the capabilities announce.");
+	close_machine(&machine);
+	return status;
 }
 
-static void print_json(const struct cell *cells, size_t nr, uint32_t platform)
+static int observe_all(const struct target *target, void *opaque)
 {
-	json_object *root = json_object_new_object();
-	json_object *array = json_object_new_array();
+	struct shown *shown = opaque;
+	struct matrix *matrix = &shown->matrices[shown->nr];
+	int status;
 
-	json_object_object_add(root, "platform",
-		json_object_new_string(gmem_platform_name(platform)));
-	for (size_t i = 0; i < nr; i++) {
-		const struct cell *cell = &cells[i];
-		json_object *object = json_object_new_object();
-
-		json_object_object_add(object, "policy",
-			json_object_new_string(gmem_policy_name(cell->policy)));
-		json_object_object_add(object, "towards",
-			json_object_new_string(cell->to_private ? "private" : "shared"));
-		json_object_object_add(object, "answer",
-			json_object_new_string(errno_word(cell->answer)));
-		json_object_object_add(object, "converted",
-			json_object_new_int64((int64_t)cell->converted));
-		json_object_object_add(object, "host_reads",
-			json_object_new_string(seen_names[cell->host]));
-		json_object_object_add(object, "guest_reads",
-			json_object_new_string(seen_names[cell->guest]));
-		json_object_object_add(object, "page_frame",
-			cell->frame == FRAME_NONE ? NULL :
-			json_object_new_string(frame_names[cell->frame]));
-		json_object_object_add(object, "converted_again_reads",
-			cell->frame != FRAME_NONE ? NULL :
-			json_object_new_string(seen_names[cell->again]));
-		json_object_object_add(object, "as_announced",
-				       json_object_new_boolean(cell->as_announced));
-		json_object_array_add(array, object);
+	*matrix = (struct matrix){ .target = *target };
+	for (uint32_t i = 0; i < 2 * NR_POLICIES; i++)
+		matrix->cells[matrix->nr_cells++] = (struct cell){
+			.policy = i / 2, .to_private = i % 2,
+		};
+	/* The engine that the platform is modelled in knows the property. */
+	if (target->platform == GMEM_VM_SNP && target->kind != GMEM_ENGINE_KERNEL)
+		matrix->cells[matrix->nr_cells++] = (struct cell){
+			.policy = SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED,
+			.opted_in = true,
+		};
+	for (size_t i = 0; i < matrix->nr_cells; i++) {
+		status = observe(target, matrix, &matrix->cells[i]);
+		if (status)
+			return status;
 	}
-	json_object_object_add(root, "cells", array);
-	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
-					    JSON_C_TO_STRING_SPACED));
-	json_object_put(root);
+	shown->nr++;
+	return STATUS_OK;
 }
 
-static int run_matrix(struct machine *machine, bool json)
+static int show(const struct shown *shown, bool all, bool json)
 {
-	struct cell cells[2 * NR_POLICIES] = { 0 };
 	int status = STATUS_OK;
 
-	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);
-	for (uint32_t i = 0; i < 2 * NR_POLICIES; i++) {
-		int ret;
+	for (size_t i = 0; i < shown->nr; i++) {
+		const struct matrix *matrix = &shown->matrices[i];
 
-		cells[i].policy = i / 2;
-		cells[i].to_private = i % 2;
-		ret = observe(machine, &cells[i]);
-		if (ret) {
-			fprintf(stderr, "gmemctl: %s towards %s cannot be shown: %s\n",
-				gmem_policy_name(i / 2), i % 2 ? "private" : "shared",
-				strerror(-ret));
-			return STATUS_FAILED;
+		if (!json)
+			matrix_print(matrix, all);
+		if (!json && i + 1 < shown->nr)
+			putchar('\n');
+		for (size_t c = 0; c < matrix->nr_cells; c++) {
+			if (!matrix->cells[c].as_announced ||
+			    !matrix->cells[c].as_designed)
+				status = STATUS_FAILED;
 		}
-		if (!cells[i].as_announced)
-			status = STATUS_FAILED;
 	}
-
 	if (json)
-		print_json(cells, 2 * NR_POLICIES, machine->caps.platform);
+		matrix_print_json(shown->matrices, shown->nr, all);
 	else
-		print_table(cells, 2 * NR_POLICIES);
+		matrix_print_notes(shown->matrices, shown->nr);
 	return status;
 }
 
 static void usage(FILE *to)
 {
-	fputs("Usage: gmemctl matrix [--json]\n"
+	fputs("Usage: gmemctl matrix [OPTION]...\n"
 	      "Convert memory of a running VM under every content policy in both\n"
-	      "directions, and tell what each side reads afterwards.\n\n"
-	      "  -j, --json   machine-readable\n"
-	      "  -h, --help   this text\n\n"
+	      "directions, tell what each side reads afterwards, and compare that with the\n"
+	      "design.\n\n"
+	      TARGET_USAGE
+	      "  -j, --json            machine-readable\n"
+	      "  -h, --help            this text\n\n"
 	      "Page frames are seen by root only.\n"
-	      "Exit status: 0 all is as announced; 1 something departs; 2 not available.\n",
-	      to);
+	      "Exit status: 0 all is as announced and as designed; 1 something departs;\n"
+	      "2 not available.\n", to);
 }
 
 int cmd_matrix(int argc, char **argv)
 {
 	static const struct option options[] = {
+		TARGET_OPTIONS,
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	struct machine machine;
+	struct target target = TARGET_DEFAULT;
+	static struct shown shown;
 	bool json = false;
 	int opt, status;
 
-	while ((opt = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, TARGET_SHORT "jh", options, NULL)) != -1) {
 		switch (opt) {
+		case OPT_ENGINE:
+		case OPT_PLATFORM:
+			if (!target_option(&target, opt, optarg))
+				return STATUS_UNAVAILABLE;
+			break;
 		case 'j':
 			json = true;
 			break;
@@ -396,9 +419,8 @@ int cmd_matrix(int argc, char **argv)
 		return STATUS_UNAVAILABLE;
 	}
 
-	status = open_machine(&machine, GMEM_VM_SW, NR_PAGES * GMEM_PAGE);
-	if (!status)
-		status = run_matrix(&machine, json);
-	close_machine(&machine);
-	return status;
+	/* Before the engine opens: it may want to handle SIGBUS first. */
+	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);
+	status = for_each_target(&target, observe_all, &shown);
+	return status ? status : show(&shown, target.all, json);
 }

@@ -12,6 +12,11 @@
 
 #define NR_POLICIES	4
 
+#define PROBE_TARGET_USAGE						\
+	"  -E, --engine=NAME     emu or kernel (kernel if /dev/kvm converts in place,\n" \
+	"                        else emu)\n"				\
+	"  -P, --platform=NAME   only sw, pkvm, snp or tdx (all)\n"
+
 static const struct {
 	uint64_t flag;
 	const char *name;
@@ -25,10 +30,11 @@ static const struct {
 
 static void usage(FILE *to)
 {
-	fputs("Usage: gmemctl probe [--json]\n"
-	      "Tell what this kernel offers for each VM type.\n\n"
-	      "  -j, --json   machine-readable\n"
-	      "  -h, --help   this text\n\n"
+	fputs("Usage: gmemctl probe [OPTION]...\n"
+	      "Tell what the engine offers for each VM type.\n\n"
+	      PROBE_TARGET_USAGE
+	      "  -j, --json            machine-readable\n"
+	      "  -h, --help            this text\n\n"
 	      "Exit status: 0 some VM type converts in place; 2 none does.\n", to);
 }
 
@@ -87,8 +93,13 @@ static json_object *platform_object(const struct gmem_caps *caps)
 	return object;
 }
 
+static bool is_wanted(const struct target *target, uint32_t platform)
+{
+	return target->all || target->platform == platform;
+}
+
 static void print_json(struct gmem_engine *engine, const struct utsname *uts,
-		       const struct gmem_caps *all)
+		       const struct gmem_caps *all, const struct target *target)
 {
 	json_object *root = json_object_new_object();
 	json_object *platforms = json_object_new_array();
@@ -96,8 +107,10 @@ static void print_json(struct gmem_engine *engine, const struct utsname *uts,
 	json_object_object_add(root, "engine",
 			       json_object_new_string(gmem_engine_name(engine)));
 	json_object_object_add(root, "kernel", json_object_new_string(uts->release));
-	for (uint32_t i = 0; i < GMEM_VM_NR_PLATFORMS; i++)
-		json_object_array_add(platforms, platform_object(&all[i]));
+	for (uint32_t i = 0; i < GMEM_VM_NR_PLATFORMS; i++) {
+		if (is_wanted(target, i))
+			json_object_array_add(platforms, platform_object(&all[i]));
+	}
 	json_object_object_add(root, "platforms", platforms);
 	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
 					    JSON_C_TO_STRING_SPACED));
@@ -119,7 +132,7 @@ static void format_policies(char *text, size_t size, uint32_t policies, bool scr
 }
 
 static void print_table(struct gmem_engine *engine, const struct utsname *uts,
-			const struct gmem_caps *all)
+			const struct gmem_caps *all, const struct target *target)
 {
 	printf("engine %s, Linux %s\n\n", gmem_engine_name(engine), uts->release);
 	printf("%-9s %-4s %-12s %-9s %-27s %s\n", "VM type", "VM", "guest_memfd",
@@ -128,6 +141,8 @@ static void print_table(struct gmem_engine *engine, const struct utsname *uts,
 		const struct gmem_caps *caps = &all[i];
 		char shared[80], private[80], memfd[40] = "-";
 
+		if (!is_wanted(target, i))
+			continue;
 		if (caps->guest_memfd)
 			snprintf(memfd, sizeof(memfd), "%s",
 				 caps->file_flags & GUEST_MEMFD_FLAG_MMAP ?
@@ -142,30 +157,39 @@ static void print_table(struct gmem_engine *engine, const struct utsname *uts,
 	}
 }
 
-static int conclude(const struct gmem_caps *all)
+static int conclude(const struct gmem_engine *engine, const struct gmem_caps *all,
+		    const struct target *target)
 {
 	for (uint32_t i = 0; i < GMEM_VM_NR_PLATFORMS; i++) {
-		if (all[i].convert)
+		if (all[i].convert && is_wanted(target, i))
 			return STATUS_OK;
 	}
-	return report_unavailable(&all[GMEM_VM_SW]);
+	return report_unavailable(engine, &all[target->all ? GMEM_VM_SW :
+					   target->platform]);
 }
 
 int cmd_probe(int argc, char **argv)
 {
 	static const struct option options[] = {
+		TARGET_OPTIONS,
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
+	struct target target = { .kind = GMEM_ENGINE_ANY, .all = true };
 	struct gmem_caps all[GMEM_VM_NR_PLATFORMS] = { 0 };
 	struct gmem_engine *engine;
 	struct utsname uts;
 	bool json = false;
 	int opt, status;
 
-	while ((opt = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, TARGET_SHORT "jh", options, NULL)) != -1) {
 		switch (opt) {
+		case OPT_ENGINE:
+		case OPT_PLATFORM:
+			if (!target_option(&target, opt, optarg))
+				return STATUS_UNAVAILABLE;
+			break;
 		case 'j':
 			json = true;
 			break;
@@ -182,18 +206,18 @@ int cmd_probe(int argc, char **argv)
 		return STATUS_UNAVAILABLE;
 	}
 
-	status = open_engine(&engine);
+	status = open_engine(&target, &engine);
 	if (status)
 		return status;
 	uname(&uts);
 	status = read_all(engine, all);
 	if (!status) {
 		if (json)
-			print_json(engine, &uts, all);
+			print_json(engine, &uts, all, &target);
 		else
-			print_table(engine, &uts, all);
+			print_table(engine, &uts, all, &target);
 		fflush(stdout);
-		status = conclude(all);
+		status = conclude(engine, all, &target);
 	}
 	gmem_engine_close(engine);
 	return status;

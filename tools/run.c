@@ -32,6 +32,8 @@
 
 struct run {
 	struct machine machine;
+	struct target target;
+	bool explain;
 	uint64_t buffer_bytes;
 	uint64_t seconds;
 	uint32_t policy;
@@ -70,6 +72,12 @@ static bool keeps_bytes(const struct run *run)
 	return run->policy == SET_MEMORY_ATTRIBUTES_CONTENT_READABLE;
 }
 
+/* Whether the guest knows what it reads in a page that came back. */
+static bool comes_back(const struct run *run)
+{
+	return keeps_bytes(run) || !run->machine.caps.scrubs_to_private;
+}
+
 static void make_commands(const struct run *run, struct gmem_guest_cmd *cmds)
 {
 	for (uint64_t i = 0; i < NR_BUFFERS; i++) {
@@ -86,7 +94,8 @@ static void make_commands(const struct run *run, struct gmem_guest_cmd *cmds)
 		cmd[0].step = 1;
 		cmd[1].op = GMEM_GUEST_SHARE;
 		cmd[2].op = GMEM_GUEST_UNSHARE;
-		cmd[3].op = GMEM_GUEST_CHECK;
+		/* Where ZERO only scrubs there is nothing to expect. */
+		cmd[3].op = comes_back(run) ? GMEM_GUEST_CHECK : GMEM_GUEST_NOP;
 		cmd[3].value = keeps_bytes(run) ? HOST_VALUE : 0;
 		cmd[3].step = keeps_bytes(run);
 	}
@@ -127,7 +136,7 @@ static void serve(struct run *run, const struct gmem_exit *exit)
 
 	begin = now_ns();
 	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-		ret = gmem_vcpu_serve_hypercall(run->machine.vcpu, exit, run->policy);
+		ret = gmem_vcpu_serve_hypercall(run->machine.vcpus[0], exit, run->policy);
 		if (ret != -EAGAIN && ret != -EINTR)
 			break;
 		run->retries++;
@@ -159,7 +168,7 @@ static void live_line(struct run *run, uint64_t now)
 
 static int run_guest(struct run *run)
 {
-	struct gmem_vcpu *vcpu = run->machine.vcpu;
+	struct gmem_vcpu *vcpu = run->machine.vcpus[0];
 	struct gmem_guest_cmd cmds[NR_CMDS];
 	struct gmem_exit exit;
 	uint64_t now;
@@ -330,11 +339,13 @@ static void usage(FILE *to)
 {
 	fputs("Usage: gmemctl run [OPTION]...\n"
 	      "Run a guest that shares and unshares its buffers in a loop, and serve it.\n\n"
-	      "  -s, --seconds=N     how long (5)\n"
-	      "  -b, --size=BYTES    of each of its 8 buffers, such as 64K, 2M (64K)\n"
-	      "  -p, --policy=NAME   zero or readable (zero)\n"
-	      "  -j, --json          machine-readable\n"
-	      "  -h, --help          this text\n\n"
+	      TARGET_USAGE
+	      "  -s, --seconds=N       how long (5)\n"
+	      "  -b, --size=BYTES      of each of its 8 buffers, such as 64K, 2M (64K)\n"
+	      "  -p, --policy=NAME     zero or readable (zero)\n"
+	      "  -x, --explain         instead: one share and one unshare, step by step\n"
+	      "  -j, --json            machine-readable\n"
+	      "  -h, --help            this text\n\n"
 	      "Exit status: 0 no error; 1 a conversion failed or data was wrong; 2 not\n"
 	      "available, or wrong usage.\n", to);
 }
@@ -343,6 +354,8 @@ static void usage(FILE *to)
 static int parse_options(struct run *run, int argc, char **argv)
 {
 	static const struct option options[] = {
+		TARGET_OPTIONS,
+		{ "explain", no_argument, NULL, 'x' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "size", required_argument, NULL, 'b' },
 		{ "policy", required_argument, NULL, 'p' },
@@ -353,8 +366,17 @@ static int parse_options(struct run *run, int argc, char **argv)
 	const char *wrong = NULL;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "s:b:p:jh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, TARGET_SHORT "s:b:p:xjh", options,
+				  NULL)) != -1) {
 		switch (opt) {
+		case OPT_ENGINE:
+		case OPT_PLATFORM:
+			if (!target_option(&run->target, opt, optarg))
+				return STATUS_UNAVAILABLE;
+			break;
+		case 'x':
+			run->explain = true;
+			break;
 		case 's':
 			run->seconds = strtoul(optarg, NULL, 10);
 			if (!run->seconds || run->seconds > 1000000)
@@ -410,9 +432,41 @@ static int run_and_tell(struct run *run)
 	return run->errors || !run->conversions[1] ? STATUS_FAILED : STATUS_OK;
 }
 
+/* Counts of one platform are not the next one's. */
+static void reset_counts(struct run *run)
+{
+	memset(run->conversions, 0, sizeof(run->conversions));
+	memset(run->latency, 0, sizeof(run->latency));
+	run->pages = run->retries = run->errors = run->rounds = 0;
+	run->next_line = 0;
+}
+
+static int run_on(const struct target *target, void *opaque)
+{
+	struct run *run = opaque;
+	int status;
+
+	reset_counts(run);
+	if (run->target.all && !run->json)
+		printf("%s:\n", gmem_platform_name(target->platform));
+	status = open_machine(&run->machine, target, run->buffer_bytes * NR_BUFFERS, -1);
+	if (!status && !(run->machine.caps.to_shared & run->machine.caps.to_private &
+			 1u << run->policy)) {
+		fprintf(stderr, "gmemctl: VMs of type '%s' do not offer %s both ways\n",
+			gmem_platform_name(target->platform),
+			gmem_policy_name(run->policy));
+		status = STATUS_UNAVAILABLE;
+	}
+	if (!status)
+		status = run_and_tell(run);
+	close_machine(&run->machine);
+	return status;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	static struct run run = {
+		.target = TARGET_DEFAULT,
 		.buffer_bytes = 64 * 1024,
 		.seconds = 5,
 		.policy = SET_MEMORY_ATTRIBUTES_CONTENT_ZERO,
@@ -424,16 +478,5 @@ int cmd_run(int argc, char **argv)
 		return status < 0 ? STATUS_OK : status;
 
 	run.live = !run.json && isatty(STDOUT_FILENO);
-	status = open_machine(&run.machine, GMEM_VM_SW,
-			      run.buffer_bytes * NR_BUFFERS);
-	if (!status && !(run.machine.caps.to_shared & run.machine.caps.to_private &
-			 1u << run.policy)) {
-		fprintf(stderr, "gmemctl: this VM type does not offer %s both ways\n",
-			gmem_policy_name(run.policy));
-		status = STATUS_UNAVAILABLE;
-	}
-	if (!status)
-		status = run_and_tell(&run);
-	close_machine(&run.machine);
-	return status;
+	return for_each_target(&run.target, run.explain ? explain_flow : run_on, &run);
 }

@@ -2,7 +2,8 @@
 # gmemctl.  Linked statically, so that it runs in a test VM that holds nothing else.
 
 TOOLS_OUT := build/tools
-GMEMCTL_SRCS := $(addprefix tools/,gmemctl.c machine.c probe.c matrix.c run.c latency.c)
+GMEMCTL_SRCS := $(addprefix tools/,gmemctl.c target.c machine.c probe.c \
+	matrix.c matrix_design.c matrix_show.c run.c flow.c latency.c)
 GMEMCTL_OBJS := $(patsubst tools/%.c,$(TOOLS_OUT)/%.o,$(GMEMCTL_SRCS))
 
 $(TOOLS_OUT)/%.o: tools/%.c tools/tools.mk

@@ -58,6 +58,11 @@ for bad in --seconds=0 --seconds=x --size=3 --size=64Q --size=4097 --size=2G --s
 	check "run refuses $bad" 2 1 gmemctl run "$bad"
 done
 
+for command in probe matrix run; do
+	check "$command refuses an unknown engine" 2 1 gmemctl "$command" --engine=xen
+	check "$command refuses an unknown platform" 2 1 gmemctl "$command" --platform=vax
+done
+
 check "probe works" 0 0 gmemctl probe
 check_says "probe names what sw offers" '^sw .* yes  *ZERO READABLE DESTROY  *ZERO READABLE DESTROY$'
 check "probe works as JSON" 0 0 gmemctl probe --json
@@ -79,6 +84,11 @@ check_says "run counts" '^[1-9][0-9]* conversions'
 check "run works under READABLE" 0 0 gmemctl run --seconds=1 --policy=readable --size=8K --json
 check_says "run counts errors" '"errors": 0,'
 
+check "matrix shows every platform of emu" 0 0 gmemctl matrix --engine=emu --platform=all
+check_says "matrix finds what the design says" '^Every cell is what the design.s table says'
+check "run explains pKVM" 0 0 gmemctl run --engine=emu --platform=pkvm --explain
+check_says "run --explain shows the refusal" 'refused: EPERM'
+
 # Ended early, it still tells what it did.
 ended_by_signal()
 {
@@ -94,9 +104,12 @@ check_says "run sums up at a signal" '^[1-9][0-9]* conversions'
 mv /dev/kvm /dev/kvm.hidden 2>/dev/null
 if [ ! -e /dev/kvm ]; then
 	for command in probe matrix run; do
-		check "$command without KVM says so in a sentence" 2 1 gmemctl "$command"
+		check "$command without KVM says so in a sentence" 2 1 \
+			gmemctl "$command" --engine=kernel
 		check_says "$command names the remedy" "make demo"
 	done
+	check "probe without KVM takes emu" 0 0 gmemctl probe
+	check_says "probe names the engine" '^engine emu,'
 	mv /dev/kvm.hidden /dev/kvm
 fi
 
