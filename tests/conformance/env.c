@@ -23,6 +23,13 @@ static void print_log(void *opaque, int level, const char *message)
 	(void)message;
 }
 
+/* All at once: there are no new ones once the VM has run. */
+static void create_vcpus(struct env *env)
+{
+	for (unsigned int id = 0; id < NR_ALL_VCPUS; id++)
+		ASSERT_OK(gmem_vcpu_create(env->vm, id, &env->vcpus[id]));
+}
+
 void env_open_vm(struct env *env, const struct variant *variant)
 {
 	struct gmem_engine_options engine_options = {
@@ -38,6 +45,8 @@ void env_open_vm(struct env *env, const struct variant *variant)
 	ASSERT_OK(gmem_engine_open(&engine_options, &env->engine));
 	ASSERT_OK(gmem_vm_create(env->engine, &vm_options, &env->vm));
 	ASSERT_OK(gmem_guest_setup(env->vm));
+	if (variant->guest_asks)
+		create_vcpus(env);
 }
 
 struct gmem_file *new_file(struct env *env, uint64_t nr_pages, uint64_t flags)
@@ -59,8 +68,30 @@ int bind_slot(struct env *env, uint32_t id, uint64_t gpa, uint64_t nr_pages,
 		.bytes = nr_pages * PAGE, .file = file,
 		.offset = first_page * PAGE,
 	};
+	int ret;
 
-	return gmem_slot_set(env->vm, &options);
+	ret = gmem_slot_set(env->vm, &options);
+	if (!ret && env->nr_slots < NR_ENV_SLOTS)
+		env->slots[env->nr_slots++] = (struct env_slot){
+			file, gpa, first_page, nr_pages,
+		};
+	return ret;
+}
+
+/* Where a page of the env's file is bound, and how many pages from there on. */
+static bool find_gpa(const struct env *env, uint64_t page, uint64_t *gpa, uint64_t *nr)
+{
+	for (unsigned int i = env->nr_slots; i--; ) {
+		const struct env_slot *slot = &env->slots[i];
+
+		if (slot->file != env->file || page < slot->first_page ||
+		    page - slot->first_page >= slot->nr_pages)
+			continue;
+		*gpa = slot->gpa + (page - slot->first_page) * PAGE;
+		*nr = slot->nr_pages - (page - slot->first_page);
+		return true;
+	}
+	return false;
 }
 
 void env_open_file(struct env *env, uint64_t nr_pages, uint64_t flags)
@@ -88,9 +119,90 @@ void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
 struct gmem_vcpu *env_vcpu(struct env *env, unsigned int id)
 {
 	ASSERT(id < NR_TEST_VCPUS);
+	env->ran = true;
 	if (!env->vcpus[id])
 		ASSERT_OK(gmem_vcpu_create(env->vm, id, &env->vcpus[id]));
 	return env->vcpus[id];
+}
+
+/* ---- conversions ---- */
+
+/* This thread's: a request waits while its vCPU is used for another. */
+static struct gmem_vcpu *asking_vcpu(struct env *env)
+{
+	static _Thread_local unsigned int mine;
+	static unsigned int used;
+
+	if (!mine)
+		mine = __atomic_add_fetch(&used, 1, __ATOMIC_RELAXED);
+	ASSERT(mine <= NR_ASKING_VCPUS);
+	return env->vcpus[NR_TEST_VCPUS + mine - 1];
+}
+
+static int run_until_exit(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
+{
+	int ret;
+
+	do {
+		ret = gmem_vcpu_run(vcpu, exit);
+	} while (!ret && exit->reason == KVM_EXIT_INTR);
+	return ret;
+}
+
+/*
+ * The guest asks, the VMM answers by @args.  If EL2 refuses the hypercall, nothing
+ * gets as far as the VMM: then what the guest was told.
+ */
+static int ask_and_convert(struct env *env, uint64_t gpa,
+			   struct kvm_memory_attributes2 *args)
+{
+	struct gmem_vcpu *vcpu = asking_vcpu(env);
+	struct gmem_guest_cmd cmd = {
+		.op = args->attributes & PRIVATE ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
+		.addr = gpa, .size = args->size,
+	};
+	struct gmem_exit exit;
+	int ret, status;
+
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
+	do {
+		ASSERT_OK(run_until_exit(vcpu, &exit));
+		/* The guest came up first, and had not looked yet. */
+		status = gmem_guest_finish(vcpu, NULL, 0, NULL);
+	} while (exit.reason == GMEM_EXIT_GUEST_DONE && status == -EBUSY);
+	if (exit.reason == GMEM_EXIT_GUEST_DONE)
+		return status;
+
+	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
+	ASSERT_EQ(exit.hypercall.args[0], gpa);
+	ret = gmem_set_memory_attributes2(env->file, args);
+	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, ret));
+	ASSERT_OK(run_until_exit(vcpu, &exit));
+	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
+	return ret;
+}
+
+int convert_args(struct env *env, struct kvm_memory_attributes2 *args)
+{
+	struct kvm_memory_attributes2 piece = *args;
+	uint64_t gpa, nr, left = args->size;
+	int ret = 0;
+
+	if (!env->variant->guest_asks || !env->ran)
+		return gmem_set_memory_attributes2(env->file, args);
+
+	/* A request for each stretch of guest physical memory. */
+	for (; left && !ret; left -= piece.size) {
+		if (!find_gpa(env, piece.offset / PAGE, &gpa, &nr))
+			return gmem_set_memory_attributes2(env->file, args);
+		piece.size = left < nr * PAGE ? left : nr * PAGE;
+		piece.converted = 0;
+		ret = ask_and_convert(env, gpa, &piece);
+		args->error_offset = piece.error_offset;
+		args->converted += piece.converted;
+		piece.offset += piece.size;
+	}
+	return ret;
 }
 
 uint32_t keep_policy(const struct env *env)
@@ -142,21 +254,21 @@ static void lose_contents(struct env *env, const struct page_runs *before,
 }
 
 /* READABLE where it is refused: the refusal, then ZERO. */
-static int convert_losing(struct env *env, uint64_t page, uint64_t nr,
-			  uint64_t attributes, uint64_t *converted)
+static int convert_losing(struct env *env, struct kvm_memory_attributes2 *args)
 {
+	uint64_t page = args->offset / PAGE, nr = args->size / PAGE;
 	struct page_runs before;
 	int ret;
 
-	ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes, READABLE,
-				converted);
+	args->content_policy = READABLE;
+	ret = convert_args(env, args);
 	if (ret != -EOPNOTSUPP)
 		return ret ? ret : -ENOTRECOVERABLE;
 	read_runs(env, page, nr, &before);
-	ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes, ZERO,
-				converted);
+	args->content_policy = ZERO;
+	ret = convert_args(env, args);
 	if (!ret)
-		lose_contents(env, &before, attributes);
+		lose_contents(env, &before, args->attributes);
 	return ret;
 }
 
@@ -197,17 +309,26 @@ int guest_unshare(struct env *env, unsigned int vcpu, uint64_t page, uint64_t nr
 int convert_count(struct env *env, uint64_t page, uint64_t nr,
 		  uint64_t attributes, uint32_t policy, uint64_t *pages)
 {
-	uint64_t converted = 0;
+	struct kvm_memory_attributes2 args = {
+		.offset = page * PAGE, .size = nr * PAGE,
+		.attributes = attributes, .content_policy = policy,
+	};
 	int ret;
 
+	if (policy == KEEP)
+		args.content_policy = READABLE;
 	if (policy == KEEP && keep_policy(env) != READABLE)
-		ret = convert_losing(env, page, nr, attributes, &converted);
+		ret = convert_losing(env, &args);
 	else
-		ret = gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes,
-					policy == KEEP ? READABLE : policy, &converted);
+		ret = convert_args(env, &args);
 	if (pages)
-		*pages = converted / PAGE;
+		*pages = ret ? 0 : args.converted / PAGE;
 	return ret;
+}
+
+bool lost_for_good(const struct env *env)
+{
+	return env->variant->guest_asks && env->ran;
 }
 
 int convert(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
@@ -271,10 +392,64 @@ void host_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
 	set_lost(env, page, nr, false);
 }
 
+/*
+ * The guest, stopped at memory that guest_memfd calls shared, shares all of it up to
+ * @end, by another vCPU.
+ */
+static bool share_what_is_shared(struct env *env, uint64_t gpa, uint64_t end)
+{
+	struct gmem_run runs[1];
+	struct kvm_memory_attributes2 args = { .content_policy = READABLE };
+	uint64_t page, first = 0, nr;
+	size_t nr_runs = 1;
+	int ret;
+
+	for (page = 0; page < env->nr_pages; page++) {
+		if (find_gpa(env, page, &first, &nr) && first == gpa)
+			break;
+	}
+	if (page == env->nr_pages)
+		return false;
+	if (nr > (end - gpa + PAGE - 1) / PAGE)
+		nr = (end - gpa + PAGE - 1) / PAGE;
+	ret = gmem_get_attributes(env->file, page * PAGE, nr * PAGE, runs, &nr_runs);
+	if ((ret && ret != -ENOSPC) || runs[0].attributes || runs[0].state)
+		return false;
+	args.offset = page * PAGE;
+	args.size = runs[0].bytes;
+	return !ask_and_convert(env, gpa, &args) && !args.converted;
+}
+
+int guest_command(struct env *env, struct gmem_vcpu *vcpu,
+		  struct gmem_guest_cmd *cmd, struct gmem_exit *exit)
+{
+	uint64_t shared = 0;
+	int ret;
+
+	memset(exit, 0, sizeof(*exit));
+	ret = gmem_guest_exec(vcpu, cmd, 1, 0, exit);
+	while (env->variant->guest_asks && exit->reason == KVM_EXIT_MEMORY_FAULT) {
+		if (exit->memory_fault.gpa == shared ||
+		    !share_what_is_shared(env, exit->memory_fault.gpa,
+					  cmd->addr + cmd->size))
+			return ret;
+		shared = exit->memory_fault.gpa;
+		ASSERT_OK(run_until_exit(vcpu, exit));
+		ret = exit->reason == KVM_EXIT_MEMORY_FAULT ? -exit->error :
+		      gmem_guest_finish(vcpu, cmd, 1, NULL);
+	}
+	return ret;
+}
+
 void guest_fill(struct env *env, uint64_t page, uint64_t nr, uint64_t value)
 {
-	ASSERT_OK(gmem_guest_fill(env_vcpu(env, 0), gpa_of(page), nr * PAGE, value,
-				  1));
+	struct gmem_guest_cmd cmd = {
+		.op = GMEM_GUEST_FILL, .addr = gpa_of(page), .size = nr * PAGE,
+		.value = value, .step = 1,
+	};
+	struct gmem_exit exit;
+
+	ASSERT_OK(guest_command(env, env_vcpu(env, 0), &cmd, &exit));
 	set_lost(env, page, nr, false);
 }
 
@@ -343,10 +518,10 @@ static void guest_check_same(struct env *env, uint64_t page, uint64_t nr,
 		.op = GMEM_GUEST_CHECK, .addr = gpa_of(page), .size = nr * PAGE,
 		.value = value, .step = step,
 	};
-	struct gmem_exit exit = { 0 };
+	struct gmem_exit exit;
 	int ret;
 
-	ret = gmem_guest_exec(env_vcpu(env, 0), &cmd, 1, 0, &exit);
+	ret = guest_command(env, env_vcpu(env, 0), &cmd, &exit);
 	if (ret == -EILSEQ)
 		test_fail(file, line,
 			  "guest reads %#llx at gpa %#llx, %llu words differ",
@@ -485,15 +660,25 @@ void host_refused(struct env *env, uint64_t page, const char *file, int line)
 		test_fail(file, line, "SIGBUS names %p, not %p", fault, (void *)addr);
 }
 
+/* Where the VMM cannot reset a vCPU, one that faulted for good is lost. */
+static struct gmem_vcpu *vcpu_to_lose(struct env *env)
+{
+	if (!env->variant->guest_asks)
+		return env_vcpu(env, 0);
+	env->ran = true;
+	ASSERT(env->spare_vcpus_used < NR_SPARE_VCPUS);
+	return env->vcpus[NR_TEST_VCPUS + NR_ASKING_VCPUS + env->spare_vcpus_used++];
+}
+
 void guest_refused(struct env *env, uint64_t page, const char *file, int line)
 {
-	struct gmem_vcpu *vcpu = env_vcpu(env, 0);
 	struct gmem_guest_cmd cmd = {
 		.addr = gpa_of(page) + 0x218, .size = 8, .value = 0x5a5a,
 	};
 	static const uint32_t ops[] = { GMEM_GUEST_LOAD, GMEM_GUEST_STORE };
 
 	for (int i = 0; i < 2; i++) {
+		struct gmem_vcpu *vcpu = vcpu_to_lose(env);
 		struct gmem_exit exit = { 0 };
 		int ret;
 
@@ -511,8 +696,10 @@ void guest_refused(struct env *env, uint64_t page, const char *file, int line)
 		if (exit.memory_fault.size != PAGE)
 			test_fail(file, line, "memory fault of %#llx bytes",
 				  (unsigned long long)exit.memory_fault.size);
-		if (gmem_guest_abort(vcpu))
-			test_fail(file, line, "cannot restart the guest program");
+		ret = gmem_guest_abort(vcpu);
+		if (ret != (env->variant->guest_asks ? -EPERM : 0))
+			test_fail(file, line, "restarting the guest program returned %s",
+				  ret_name(ret));
 	}
 }
 

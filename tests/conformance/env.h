@@ -5,6 +5,13 @@
  *
  * Pages are counted from the start of the file.  The slot lies at TEST_GPA, so a
  * page's offset is never its guest physical address.
+ *
+ * On a platform where the guest has to ask (struct variant), convert() and its kin
+ * let it ask: a vCPU that the test does not see makes the hypercall and the VMM
+ * answers it with the conversion.  Until the test has used a vCPU nobody is asked.
+ * Likewise a guest access to memory that guest_memfd calls shared makes the guest
+ * share it first.  What such a platform takes from its guest, by DESTROY or by a
+ * hole, after the guest used it, does not come back: see lost_for_good().
  */
 #ifndef CONFORMANCE_ENV_H
 #define CONFORMANCE_ENV_H
@@ -38,6 +45,20 @@
 
 #define NR_TEST_VCPUS	2
 
+/* Where the guest asks: vCPUs that ask, one for each thread, and vCPUs to lose. */
+#define NR_ASKING_VCPUS	4
+#define NR_SPARE_VCPUS	10
+#define NR_ALL_VCPUS	(NR_TEST_VCPUS + NR_ASKING_VCPUS + NR_SPARE_VCPUS)
+
+#define NR_ENV_SLOTS	4
+
+struct env_slot {
+	struct gmem_file *file;
+	uint64_t gpa;
+	uint64_t first_page;
+	uint64_t nr_pages;
+};
+
 struct env {
 	const struct variant *variant;
 	struct gmem_engine *engine;
@@ -45,7 +66,11 @@ struct env {
 	struct gmem_file *file;
 	uint64_t nr_pages;
 	unsigned char *memory;		/* the whole file */
-	struct gmem_vcpu *vcpus[NR_TEST_VCPUS];
+	struct gmem_vcpu *vcpus[NR_ALL_VCPUS];
+	unsigned int spare_vcpus_used;
+	bool ran;			/* a vCPU may have run */
+	struct env_slot slots[NR_ENV_SLOTS];	/* as bound last */
+	unsigned int nr_slots;
 	unsigned char *lost;		/* by page: what KEEP could not keep */
 };
 
@@ -62,6 +87,14 @@ struct gmem_file *new_file(struct env *env, uint64_t nr_pages, uint64_t flags);
 int bind_slot(struct env *env, uint32_t id, uint64_t gpa, uint64_t nr_pages,
 	      struct gmem_file *file, uint64_t first_page);
 
+/* The same in a VM of its own, the old one forgotten. */
+static inline void env_reopen(struct env *env, uint64_t flags)
+{
+	env_open(env, env->variant, env->nr_pages, flags);
+}
+
+/* gmem_set_memory_attributes2(), by the guest's request if it has to ask. */
+int convert_args(struct env *env, struct kvm_memory_attributes2 *args);
 /* Conversions; the count of pages converted through @pages, if not NULL. */
 int convert(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
 	    uint32_t policy);
@@ -76,6 +109,12 @@ int guest_share(struct env *env, unsigned int vcpu, uint64_t page, uint64_t nr,
 		uint32_t policy);
 int guest_unshare(struct env *env, unsigned int vcpu, uint64_t page, uint64_t nr,
 		  uint32_t policy);
+
+/*
+ * Whether what DESTROY or a hole takes from the guest now is gone for good: its
+ * conversion answers -EHWPOISON, and the guest's accesses fault.
+ */
+bool lost_for_good(const struct env *env);
 
 /*
  * The state of the pages from 0 on, a letter for each: s shared, p private, d
@@ -131,6 +170,12 @@ int try_madvise(void *addr, size_t bytes, int advice);
 
 void host_refused(struct env *env, uint64_t page, const char *file, int line);
 void guest_refused(struct env *env, uint64_t page, const char *file, int line);
+/*
+ * A list of one command on @vcpu; where the guest asks, shared memory is shared by
+ * the guest, too, before it is used.
+ */
+int guest_command(struct env *env, struct gmem_vcpu *vcpu,
+		  struct gmem_guest_cmd *cmd, struct gmem_exit *exit);
 /* The host gets SIGBUS for reading and writing, at the right address. */
 #define ASSERT_HOST_REFUSED(env, page) host_refused(env, page, __FILE__, __LINE__)
 /* The guest's read and write exit with KVM_EXIT_MEMORY_FAULT for that page. */

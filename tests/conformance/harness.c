@@ -41,6 +41,14 @@ static const struct variant variants[] = {
 		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
 	},
 	{
+		.name = "emu/pkvm",
+		.engine = GMEM_ENGINE_EMU,
+		.platform = GMEM_VM_PKVM,
+		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
+		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
+		.guest_asks = true,
+	},
+	{
 		.name = "emu/snp",
 		.engine = GMEM_ENGINE_EMU,
 		.platform = GMEM_VM_SNP,

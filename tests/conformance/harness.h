@@ -27,6 +27,8 @@
  * @scrubs_to_private: fresh private memory, and ZERO towards private, reads as
  *	undefined bytes for the guest, none of them what anybody wrote
  * @kernel: the engine is the kernel: raw file descriptors exist
+ * @guest_asks: conversions need the guest's request once a vCPU has run, and from
+ *	then on slots and vCPUs are not the VMM's to change: see env.h
  */
 struct variant {
 	const char *name;
@@ -36,6 +38,7 @@ struct variant {
 	uint32_t to_private;
 	bool scrubs_to_private;
 	bool kernel;
+	bool guest_asks;
 };
 
 /* Bits of struct test's needs. */

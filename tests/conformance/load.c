@@ -7,6 +7,11 @@
 TEST(payload_is_there_when_the_guest_starts)
 {
 	static uint64_t payload[4 * WORDS];
+	struct gmem_guest_cmd check = {
+		.op = GMEM_GUEST_CHECK, .addr = gpa_of(1), .size = 3 * PAGE + PAGE / 2,
+		.value = 0x1000, .step = 1,
+	};
+	struct gmem_exit exit;
 	struct env env;
 
 	env_open(&env, variant, 6, IN_PLACE);
@@ -19,8 +24,7 @@ TEST(payload_is_there_when_the_guest_starts)
 	ASSERT_HOST_REFUSED(&env, 1);
 	ASSERT_HOST_READS(&env, 2, 2, 0x1000 + WORDS);
 	ASSERT_HOST_REFUSED(&env, 4);
-	ASSERT_OK(gmem_guest_check(env_vcpu(&env, 0), gpa_of(1), 3 * PAGE + PAGE / 2,
-				   0x1000, 1));
+	ASSERT_OK(guest_command(&env, env_vcpu(&env, 0), &check, &exit));
 	ASSERT_OK(gmem_guest_check(env.vcpus[0], gpa_of(4) + PAGE / 2, PAGE / 2, 0, 0));
 	/* It is the guest's memory as any other. */
 	ASSERT_OK(convert(&env, 0, 6, SHARED, ZERO));

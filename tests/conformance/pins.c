@@ -23,7 +23,7 @@ static int convert_refused(struct env *env, uint64_t page, uint64_t nr,
 	};
 	int ret;
 
-	ret = gmem_set_memory_attributes2(env->file, &args);
+	ret = convert_args(env, &args);
 	*error_page = args.error_offset / PAGE;
 	if (ret && args.error_offset % PAGE)
 		FAIL("error_offset %#llx", (unsigned long long)args.error_offset);
