@@ -255,6 +255,8 @@ static bool selected(const struct variant *variant, const struct test *test)
 {
 	if ((test->needs & NEEDS_KERNEL) && !variant->kernel)
 		return false;
+	if ((test->needs & NEEDS_ASKING) && !variant->guest_asks)
+		return false;
 	if ((test->needs & NEEDS_SNP) && variant->platform != GMEM_VM_SNP)
 		return false;
 	if ((test->needs & NEEDS_TDX) && variant->platform != GMEM_VM_TDX)

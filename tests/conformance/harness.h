@@ -45,6 +45,7 @@ struct variant {
 #define NEEDS_KERNEL	1u	/* raw ioctls and system calls on the real thing */
 #define NEEDS_SNP	2u	/* the platform's own rules */
 #define NEEDS_TDX	4u
+#define NEEDS_ASKING	8u	/* conversions need the guest's request */
 
 struct test {
 	const char *name;
@@ -68,6 +69,9 @@ void test_register(struct test *test);
 		test_register(&test_##test_name);				\
 	}									\
 	static void test_name(const struct variant *variant)
+
+/* A test that only makes sense where the guest has to ask. */
+#define ASKING_TEST(test_name)	TEST_WITH(test_name, NEEDS_ASKING, 0)
 
 /* A test on every variant, and one that only makes sense on the kernel. */
 #define TEST(test_name)		TEST_WITH(test_name, 0, 0)

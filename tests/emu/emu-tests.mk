@@ -8,7 +8,7 @@
 
 EMU_TEST_OUT := build/emu-tests
 EMU_TEST_SRCS := $(addprefix tests/emu/,device.c fail.c handshake.c limits.c mprotect.c \
-	process.c snp.c tdx.c vcpu.c view.c)
+	pkvm.c process.c snp.c tdx.c vcpu.c view.c)
 EMU_TEST_HARNESS := $(addprefix tests/conformance/,harness.c env.c pin.c)
 EMU_TEST_DEPS := $(wildcard emu/*.h emu/*/*.h core/*.h include/gmem/*.h lib/*.h guest/*.h \
 	tests/conformance/*.h tests/emu/*.h) emu/emu.mk tests/emu/emu-tests.mk

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * pKVM as emu models it: a host that lies about guest_memfd's state, and the opt-in
+ * reclaim.  What any engine's pKVM does is tested in tests/conformance/pkvm.c.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <gmem/emu.h>
+#include "../conformance/env.h"
+
+static int vmm(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
+	       uint32_t policy)
+{
+	return gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes, policy,
+				 NULL);
+}
+
+static void lie(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes)
+{
+	ASSERT_OK(gmem_emu_force_attributes(env->file, page * PAGE, nr * PAGE,
+					    attributes));
+}
+
+static int guest_shares(struct env *env, uint64_t page, uint64_t nr)
+{
+	return gmem_guest_share(env_vcpu(env, 0), gpa_of(page), nr * PAGE, READABLE);
+}
+
+static int guest_takes(struct env *env, uint64_t page, uint64_t nr, uint32_t policy)
+{
+	return gmem_guest_unshare(env_vcpu(env, 0), gpa_of(page), nr * PAGE, policy);
+}
+
+/* ---- a host that lies ---- */
+
+ASKING_TEST(pkvm_lying_host_gets_a_fault)
+{
+	char byte = 0x77;
+	int pipe_fds[2];
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 3, 0x100);
+	lie(&env, 0, 4, SHARED);
+	ASSERT_STATE(&env, "ssss");
+	for (uint64_t page = 0; page < 3; page++)
+		ASSERT_HOST_REFUSED(&env, page);
+	/* The guest never had it. */
+	ASSERT_HOST_ZEROS(&env, 3, 1);
+	ASSERT_RET(gmem_emu_pin(env.file, 0, PAGE), -EFAULT);
+	ASSERT(!pipe(pipe_fds));
+	ASSERT(write(pipe_fds[1], addr_of(&env, 1), 1) == -1 && errno == EFAULT);
+	ASSERT_EQ(write(pipe_fds[1], &byte, 1), 1);
+	ASSERT(read(pipe_fds[0], addr_of(&env, 1), 1) == -1 && errno == EFAULT);
+	ASSERT_OK(gmem_guest_check(env_vcpu(&env, 0), gpa_of(0), 3 * PAGE, 0x100, 1));
+
+	/* A mapping made now is no better. */
+	ASSERT_OK(gmem_file_unmap(env.file, env.memory, 4 * PAGE));
+	ASSERT_OK(gmem_file_map(env.file, 0, 4 * PAGE, (void **)&env.memory));
+	ASSERT_HOST_REFUSED(&env, 0);
+	ASSERT_HOST_REFUSED(&env, 2);
+	lie(&env, 0, 4, PRIVATE);
+	ASSERT_GUEST_READS(&env, 0, 3, 0x100);
+}
+
+ASKING_TEST(pkvm_share_opens_what_the_host_calls_shared_already)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 4, 0x100);
+	lie(&env, 0, 4, SHARED);
+	ASSERT_OK(guest_shares(&env, 1, 2));
+	ASSERT_HOST_REFUSED(&env, 0);
+	ASSERT_HOST_READS(&env, 1, 2, 0x100 + WORDS);
+	ASSERT_HOST_REFUSED(&env, 3);
+	ASSERT_OK(guest_takes(&env, 1, 2, READABLE));
+	ASSERT_HOST_REFUSED(&env, 1);
+	ASSERT_OK(gmem_guest_check(env_vcpu(&env, 0), gpa_of(0), 4 * PAGE, 0x100, 1));
+}
+
+/* What it cannot reach it cannot clear either. */
+ASKING_TEST(pkvm_lying_host_cannot_clear_a_private_page)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	guest_fill(&env, 0, 2, 0x100);
+	lie(&env, 0, 2, SHARED);
+	ASSERT_OK(guest_takes(&env, 0, 2, ZERO));
+	ASSERT_STATE(&env, "pp");
+	ASSERT_GUEST_READS(&env, 0, 2, 0x100);
+}
+
+/* The guest shared it, and the host forgot: the end of any request tidies up. */
+ASKING_TEST(pkvm_forgotten_share_is_taken_back)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	guest_fill(&env, 0, 2, 0x100);
+	ASSERT_OK(guest_shares(&env, 0, 2));
+	lie(&env, 0, 2, PRIVATE);
+	ASSERT_HOST_REFUSED(&env, 0);
+	ASSERT_OK(guest_takes(&env, 0, 2, ZERO));
+	lie(&env, 0, 2, SHARED);
+	ASSERT_HOST_REFUSED(&env, 0);
+	ASSERT_HOST_REFUSED(&env, 1);
+	lie(&env, 0, 2, PRIVATE);
+	ASSERT_GUEST_READS(&env, 0, 2, 0x100);
+}
+
+struct liar {
+	pthread_t thread;
+	struct env *env;
+	bool stop;
+	uint64_t bad;
+};
+
+/* Page 0 is never the host's, whatever it says. */
+static void *lie_and_look(void *opaque)
+{
+	struct liar *self = opaque;
+	uint64_t value;
+
+	for (int i = 0; !__atomic_load_n(&self->stop, __ATOMIC_RELAXED); i++) {
+		lie(self->env, 0, 2, i & 1 ? PRIVATE : SHARED);
+		if (!try_read(addr_of(self->env, 0), &value, NULL))
+			self->bad++;
+	}
+	return NULL;
+}
+
+ASKING_TEST(pkvm_lies_race_with_the_guest)
+{
+	struct liar liar = { 0 };
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	guest_fill(&env, 0, 2, 0x100);
+	liar.env = &env;
+	ASSERT(!pthread_create(&liar.thread, NULL, lie_and_look, &liar));
+	for (int i = 0; i < 100; i++) {
+		int ret = i & 1 ? guest_takes(&env, 1, 1, READABLE) : guest_shares(&env, 1, 1);
+
+		/* The map may say anything. */
+		if (ret != -EPERM)
+			ASSERT_OK(ret);
+		ASSERT_OK(gmem_guest_check(env_vcpu(&env, 0), gpa_of(0), 2 * PAGE,
+					   0x100, 1));
+	}
+	__atomic_store_n(&liar.stop, true, __ATOMIC_RELAXED);
+	pthread_join(liar.thread, NULL);
+	ASSERT_EQ(liar.bad, 0);
+}
+
+/* ---- reclaim by force ---- */
+
+ASKING_TEST(pkvm_properties_are_set_before_the_first_run)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	ASSERT_RET(gmem_emu_set_property(env.vm, GMEM_EMU_DESTRUCTIVE_RECLAIM, 2),
+		   -EINVAL);
+	ASSERT_RET(gmem_emu_set_property(env.vm, GMEM_EMU_ENCRYPTED, 1), -EOPNOTSUPP);
+	ASSERT_OK(gmem_emu_set_property(env.vm, GMEM_EMU_DESTRUCTIVE_RECLAIM, 1));
+	ASSERT_OK(gmem_emu_set_property(env.vm, GMEM_EMU_DESTRUCTIVE_RECLAIM, 0));
+	guest_fill(&env, 0, 2, 0x100);
+	ASSERT_RET(gmem_emu_set_property(env.vm, GMEM_EMU_DESTRUCTIVE_RECLAIM, 1),
+		   -EBUSY);
+	/* And is off. */
+	ASSERT_RET(vmm(&env, 0, 2, SHARED, ZERO), -EPERM);
+	ASSERT_RET(vmm(&env, 0, 2, PRIVATE, DESTROY), -EPERM);
+	ASSERT_GUEST_READS(&env, 0, 2, 0x100);
+}
+
+ASKING_TEST(pkvm_reclaims_by_force_where_allowed)
+{
+	struct env env;
+
+	env_open(&env, variant, 8, IN_PLACE);
+	ASSERT_OK(gmem_emu_set_property(env.vm, GMEM_EMU_DESTRUCTIVE_RECLAIM, 1));
+	guest_fill(&env, 0, 7, 0x100);
+	ASSERT_OK(guest_shares(&env, 4, 2));
+	ASSERT_HOST_READS(&env, 4, 2, 0x100 + 4 * WORDS);
+
+	/* Contents are never to be had that way. */
+	ASSERT_RET(vmm(&env, 0, 8, SHARED, READABLE), -EPERM);
+	ASSERT_RET(vmm(&env, 4, 2, PRIVATE, READABLE), -EPERM);
+	ASSERT_OK(vmm(&env, 0, 2, SHARED, ZERO));
+	ASSERT_OK(vmm(&env, 2, 1, SHARED, DESTROY));
+	ASSERT_OK(vmm(&env, 4, 1, PRIVATE, ZERO));
+	ASSERT_OK(vmm(&env, 5, 1, PRIVATE, DESTROY));
+	ASSERT_STATE(&env, "ssdppDpp");
+	ASSERT_HOST_ZEROS(&env, 0, 2);
+	ASSERT_HOST_REFUSED(&env, 2);
+	ASSERT_HOST_REFUSED(&env, 4);
+	ASSERT_GUEST_REFUSED(&env, 0);
+	ASSERT_GUEST_REFUSED(&env, 2);
+	ASSERT_GUEST_REFUSED(&env, 4);
+	ASSERT_GUEST_READS(&env, 3, 1, 0x100 + 3 * WORDS);
+	ASSERT_GUEST_READS(&env, 6, 1, 0x100 + 6 * WORDS);
+
+	/* For good. */
+	host_fill(&env, 0, 1, 0x200);
+	ASSERT_RET(vmm(&env, 0, 1, PRIVATE, ZERO), -EHWPOISON);
+	ASSERT_RET(vmm(&env, 2, 1, SHARED, ZERO), -EHWPOISON);
+	ASSERT_RET(vmm(&env, 4, 1, SHARED, ZERO), -EHWPOISON);
+	ASSERT_OK(vmm(&env, 0, 1, SHARED, DESTROY));
+	ASSERT_STATE(&env, "dsdppDpp");
+
+	/* What the guest never used it does not lose. */
+	ASSERT_OK(vmm(&env, 7, 1, SHARED, ZERO));
+	ASSERT_HOST_ZEROS(&env, 7, 1);
+	ASSERT_OK(vmm(&env, 7, 1, PRIVATE, ZERO));
+	ASSERT_GUEST_ZEROS(&env, 7, 1);
+}
+
+/* The guest's own requests keep their meaning. */
+ASKING_TEST(pkvm_reclaim_leaves_requests_alone)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	ASSERT_OK(gmem_emu_set_property(env.vm, GMEM_EMU_DESTRUCTIVE_RECLAIM, 1));
+	guest_fill(&env, 0, 4, 0x100);
+	ASSERT_OK(convert(&env, 0, 4, SHARED, ZERO));
+	ASSERT_HOST_ZEROS(&env, 0, 4);
+	host_fill(&env, 0, 4, 0x200);
+	ASSERT_GUEST_READS(&env, 0, 4, 0x200);
+	ASSERT_OK(convert(&env, 0, 4, PRIVATE, ZERO));
+	ASSERT_GUEST_ZEROS(&env, 0, 4);
+}
+
+/* ---- vCPUs ---- */
+
+ASKING_TEST(pkvm_has_no_new_vcpus_after_the_first_run)
+{
+	struct gmem_vcpu *vcpu;
+	struct env env;
+
+	env_open(&env, variant, 1, IN_PLACE);
+	for (unsigned int id = 0; id < NR_ALL_VCPUS; id++)
+		ASSERT_RET(gmem_vcpu_create(env.vm, id, &vcpu), -EEXIST);
+	guest_fill(&env, 0, 1, 0x100);
+	ASSERT_RET(gmem_vcpu_create(env.vm, 40, &vcpu), -EBUSY);
+}
