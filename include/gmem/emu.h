@@ -91,11 +91,16 @@ int gmem_emu_read_memory(struct gmem_file *file, uint64_t offset, uint64_t bytes
 int gmem_emu_write_memory(struct gmem_file *file, uint64_t offset, uint64_t bytes,
 			  const void *buffer);
 
-/* Opt-in behaviour of a platform; none that SW_PROTECTED_VM has. */
+/**
+ * enum gmem_emu_property - opt-in behaviour of a platform
+ * @GMEM_EMU_DESTRUCTIVE_RECLAIM: pkvm: an unsolicited ZERO or DESTROY takes the page
+ *	by force
+ * @GMEM_EMU_ENCRYPTED: snp: ENCRYPTED is offered towards shared
+ *
+ * SW_PROTECTED_VM has none.
+ */
 enum gmem_emu_property {
-	/* pkvm: an unsolicited ZERO or DESTROY takes the page by force */
 	GMEM_EMU_DESTRUCTIVE_RECLAIM,
-	/* snp: ENCRYPTED is offered towards shared */
 	GMEM_EMU_ENCRYPTED,
 };
 
@@ -110,11 +115,14 @@ enum gmem_emu_property {
  */
 int gmem_emu_set_property(struct gmem_vm *vm, uint32_t property, uint64_t value);
 
-/* Limits of the engine, and what it did; see docs/emu.md. */
+/**
+ * enum gmem_emu_limit - limits of the engine; see docs/emu.md
+ * @GMEM_EMU_LIMIT_SPLITS: places where mappings may be split; by default half of
+ *	vm.max_map_count
+ * @GMEM_EMU_LIMIT_AHEAD: bytes of memory populated before anybody touched it
+ */
 enum gmem_emu_limit {
-	/* places where mappings may be split; default: half of vm.max_map_count */
 	GMEM_EMU_LIMIT_SPLITS,
-	/* bytes of memory populated before anybody touched it */
 	GMEM_EMU_LIMIT_AHEAD,
 };
 

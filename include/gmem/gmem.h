@@ -51,6 +51,13 @@ struct gmem_vcpu;
 
 /* ---- log ---- */
 
+/**
+ * enum gmem_log_level - how much a message matters
+ * @GMEM_LOG_ERROR: something was refused or failed that a VMM without mistakes in it
+ *	does not meet
+ * @GMEM_LOG_INFO: worth telling once
+ * @GMEM_LOG_DEBUG: the rest, among it refusals that are part of normal life
+ */
 enum gmem_log_level {
 	GMEM_LOG_ERROR,
 	GMEM_LOG_INFO,
@@ -79,10 +86,16 @@ void gmem_set_log(gmem_log_fn log, void *opaque);
 
 /* ---- engines ---- */
 
+/**
+ * enum gmem_engine_kind - which engine
+ * @GMEM_ENGINE_ANY: the kernel if VMs of it convert in place, else emu
+ * @GMEM_ENGINE_KERNEL: /dev/kvm
+ * @GMEM_ENGINE_EMU: a model inside the process; see <gmem/emu.h>
+ */
 enum gmem_engine_kind {
-	GMEM_ENGINE_ANY,	/* kernel if a VM of it converts in place, else emu */
-	GMEM_ENGINE_KERNEL,	/* /dev/kvm */
-	GMEM_ENGINE_EMU,	/* a model in this process: see <gmem/emu.h> */
+	GMEM_ENGINE_ANY,
+	GMEM_ENGINE_KERNEL,
+	GMEM_ENGINE_EMU,
 };
 
 /**
@@ -250,7 +263,8 @@ int gmem_vm_create(struct gmem_engine *engine,
  * @vmp: out: the VM
  *
  * Changes nothing: exits for KVM_HC_MAP_GPA_RANGE are switched on by the VMM
- * (KVM_CAP_EXIT_HYPERCALL).  gmem_vm_destroy() takes away the slots that
+ * (KVM_CAP_EXIT_HYPERCALL).  Slots that the VMM sets by itself are made known by
+ * gmem_slot_adopt(); their numbers are not for gmem_slot_set() to use.  gmem_vm_destroy() takes away the slots that
  * gmem_slot_set() gave to the VM, and leaves the rest of it as it is.
  *
  * Return: 0; -EINVAL for bad options or if @fd is not a VM's; -EBADF; -EOPNOTSUPP

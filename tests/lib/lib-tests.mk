@@ -6,7 +6,7 @@
 #   make lib-tests-build	only build them
 
 LIB_TEST_OUT := build/lib-tests
-LIB_TESTS := misuse order release adopt
+LIB_TESTS := misuse order release runs adopt
 LIB_TEST_BINARIES := $(addprefix $(LIB_TEST_OUT)/,$(LIB_TESTS))
 LIB_TEST_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -Wall -Wextra -Werror \
 	-Wmissing-prototypes -Wstrict-prototypes -fsanitize=address,undefined \
