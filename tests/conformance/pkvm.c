@@ -446,6 +446,24 @@ ASKING_TEST(guest_shares_memory_it_never_touched)
 	ASSERT_GUEST_READS(&env, 0, 4, 0x300);
 }
 
+/* EL2 can share it only once it is converted; nobody asks the guest again. */
+ASKING_TEST(guest_shares_memory_destroyed_before_it_ran)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	ASSERT_OK(vmm(&env, 1, 2, PRIVATE, DESTROY));
+	guest_fill(&env, 0, 1, 0x100);
+	ask_share(&env, 0, 0, 4);
+	ASSERT_OK(vmm(&env, 0, 4, SHARED, READABLE));
+	ASSERT_ANSWER(&env, 0, 0, 0, 4);
+	ASSERT_STATE(&env, "ssss");
+	ASSERT_HOST_READS(&env, 0, 1, 0x100);
+	ASSERT_HOST_ZEROS(&env, 1, 3);
+	host_fill(&env, 0, 4, 0x200);
+	ASSERT_OK(gmem_guest_check(env_vcpu(&env, 0), gpa_of(0), 4 * PAGE, 0x200, 1));
+}
+
 /* ---- vCPUs ---- */
 
 ASKING_TEST(two_vcpus_ask_at_once)

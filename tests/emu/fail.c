@@ -44,6 +44,9 @@ static void fail_every_step(const struct variant *variant, const char *guard)
 			int ret;
 
 			ASSERT(step < 1000);
+			/* Another VM, where this one cannot be painted again. */
+			if (lost_for_good(&env))
+				env_reopen(&env, IN_PLACE);
 			ASSERT_OK(convert(&env, CANVAS_PAGES,
 					  FILE_PAGES - CANVAS_PAGES, SHARED,
 					  READABLE));

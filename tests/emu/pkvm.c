@@ -82,6 +82,80 @@ ASKING_TEST(pkvm_share_opens_what_the_host_calls_shared_already)
 	ASSERT_OK(gmem_guest_check(env_vcpu(&env, 0), gpa_of(0), 4 * PAGE, 0x100, 1));
 }
 
+/* The guest asks; every step fails in turn until one conversion gets through. */
+static void fail_asked(struct env *env, uint64_t attributes)
+{
+	struct gmem_vcpu *vcpu = env_vcpu(env, 0);
+	struct gmem_guest_cmd cmd = {
+		.op = attributes ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
+		.addr = gpa_of(1), .size = 2 * PAGE,
+	};
+	struct gmem_exit exit;
+	bool failed = true;
+	long step;
+
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
+	do {
+		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	} while (exit.reason != KVM_EXIT_HYPERCALL);
+	for (step = 0; failed; step++) {
+		int ret;
+
+		ASSERT(step < 100);
+		gmem_emu_fail_after(step);
+		ret = vmm(env, 1, 2, attributes, READABLE);
+		failed = gmem_emu_fail_after(-1) < 0;
+		if (!ret)
+			break;
+		ASSERT(failed);
+		ASSERT_STATE(env, attributes ? "pssp" : "pppp");
+	}
+	ASSERT(step > 2);
+	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, 0));
+	do {
+		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	} while (exit.reason != GMEM_EXIT_GUEST_DONE);
+	ASSERT_OK(gmem_guest_finish(vcpu, &cmd, 1, NULL));
+	ASSERT_STATE(env, attributes ? "pppp" : "pssp");
+}
+
+ASKING_TEST(pkvm_failure_at_every_step_keeps_the_request)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 4, 0x100);
+	for (int i = 0; i < 3; i++) {
+		fail_asked(&env, SHARED);
+		ASSERT_HOST_READS(&env, 1, 2, 0x100 + WORDS);
+		fail_asked(&env, PRIVATE);
+		ASSERT_HOST_REFUSED(&env, 1);
+	}
+	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
+}
+
+/* Private means private from the conversion on, not from re-entry on. */
+ASKING_TEST(pkvm_conversion_to_private_closes_el2)
+{
+	struct gmem_guest_cmd cmd = {
+		.op = GMEM_GUEST_UNSHARE, .addr = gpa_of(0), .size = 2 * PAGE,
+	};
+	struct gmem_exit exit;
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	guest_fill(&env, 0, 2, 0x100);
+	ASSERT_OK(guest_shares(&env, 0, 2));
+	ASSERT_OK(gmem_guest_start(env_vcpu(&env, 0), &cmd, 1, 1));
+	do {
+		ASSERT_OK(gmem_vcpu_run(env_vcpu(&env, 0), &exit));
+	} while (exit.reason != KVM_EXIT_HYPERCALL);
+	ASSERT_OK(vmm(&env, 0, 2, PRIVATE, READABLE));
+	lie(&env, 0, 2, SHARED);
+	ASSERT_HOST_REFUSED(&env, 0);
+	ASSERT_HOST_REFUSED(&env, 1);
+}
+
 /* What it cannot reach it cannot clear either. */
 ASKING_TEST(pkvm_lying_host_cannot_clear_a_private_page)
 {
