@@ -7,6 +7,7 @@
 #define TESTS_EMU_AT_REST_H
 
 #include <gmem/emu.h>
+#include "memory_crypt.h"
 #include "../conformance/env.h"
 
 static inline void read_memory(struct env *env, uint64_t page, uint64_t *words)
@@ -22,6 +23,21 @@ static inline unsigned int count_pattern(const uint64_t *words, uint64_t value)
 	for (uint64_t i = 0; i < WORDS; i++)
 		count += words[i] == value + i;
 	return count;
+}
+
+/* Two VMs never share a page frame: compare their keys at one address. */
+static inline void check_fresh_keys(void)
+{
+	uint64_t page[2][WORDS] __attribute__((aligned(16)));
+	struct emu_crypt crypt[2];
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_OK(emu_crypt_init(&crypt[i]));
+		emu_crypt_page(&crypt[i], 0x1000, page[i], NULL);
+		emu_crypt_destroy(&crypt[i]);
+	}
+	for (uint64_t i = 0; i < WORDS; i++)
+		ASSERT(page[0][i] != page[1][i]);
 }
 
 /* The guest's access exits, and the flags say what it meant. */

@@ -76,6 +76,7 @@ SNP_TEST(snp_two_vms_have_two_keys)
 	uint64_t words[2][WORDS];
 	struct env env[2];
 
+	check_fresh_keys();
 	for (int i = 0; i < 2; i++) {
 		env_open(&env[i], variant, 1, IN_PLACE);
 		guest_fill(&env[i], 0, 1, 0x1000);
@@ -199,6 +200,35 @@ SNP_TEST(snp_guest_notices_double_validation)
 	ASSERT_OK(convert(&env, 0, 1, PRIVATE, ZERO));
 	ASSERT_EQ(pvalidate(&env, 0, true), SNP_PVALIDATE_DONE);
 	ASSERT_RET(guest_unshare(&env, 0, 0, 1, ZERO), -EEXIST);
+}
+
+/* The validation is gone before the host hears of it; a VMM that says no. */
+SNP_TEST(snp_guest_takes_validation_back_before_it_shares)
+{
+	struct gmem_guest_cmd cmd = {
+		.op = GMEM_GUEST_SHARE, .addr = gpa_of(0), .size = PAGE,
+	};
+	struct gmem_vcpu *vcpu;
+	struct gmem_exit exit;
+	struct env env;
+
+	env_open(&env, variant, 1, IN_PLACE);
+	guest_fill(&env, 0, 1, 0x1000);
+	vcpu = env_vcpu(&env, 0);
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
+	do {
+		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	} while (exit.reason == KVM_EXIT_INTR);
+	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
+	ASSERT_EQ(rmp(&env, 0) & (SNP_RMP_ASSIGNED | SNP_RMP_VALIDATED),
+		  SNP_RMP_ASSIGNED);
+	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, -EPERM));
+	do {
+		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	} while (exit.reason == KVM_EXIT_INTR);
+	ASSERT_RET(gmem_guest_finish(vcpu, &cmd, 1, NULL), -EPERM);
+	ASSERT(rmp(&env, 0) & SNP_RMP_VALIDATED);
+	ASSERT_GUEST_READS(&env, 0, 1, 0x1000);
 }
 
 SNP_TEST(snp_refused_share_leaves_the_page_validated)

@@ -32,6 +32,7 @@ TDX_TEST(tdx_private_memory_is_ciphertext_at_rest)
 	uint64_t words[2][WORDS];
 	struct env env[2];
 
+	check_fresh_keys();
 	for (int i = 0; i < 2; i++) {
 		env_open(&env[i], variant, 1, IN_PLACE);
 		guest_fill(&env[i], 0, 1, 0x1000);
