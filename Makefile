@@ -13,6 +13,7 @@ CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 # Order matters: the library embeds the guest, the programs link the library.
 -include guest/guest.mk
 -include lib/lib.mk
+-include tests/oracle/oracle.mk
 -include tools/tools.mk
 -include tests/conformance/conformance.mk
 -include tests/emu/emu-tests.mk

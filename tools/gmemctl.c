@@ -16,6 +16,7 @@ static const struct {
 	{ "probe", cmd_probe, "what the engine offers for each VM type" },
 	{ "matrix", cmd_matrix, "every content policy in both directions, run for real" },
 	{ "run", cmd_run, "a guest that shares and unshares buffers, and is served" },
+	{ "stress", cmd_stress, "random operations against an oracle" },
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))

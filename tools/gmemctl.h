@@ -56,6 +56,8 @@ bool target_option(struct target *target, int opt, const char *text);
 
 /* All print why on stderr and return a STATUS_*. */
 int open_engine(const struct target *target, struct gmem_engine **enginep);
+/* From now on nothing that the library refuses is told. */
+void quiet_log(void);
 /*
  * Call @run for the platform, or for all that the engine offers.  The worst status.
  */

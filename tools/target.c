@@ -68,6 +68,11 @@ static void print_log(void *opaque, int level, const char *message)
 		fprintf(stderr, "gmemctl: %s\n", message);
 }
 
+void quiet_log(void)
+{
+	engine_opened = false;
+}
+
 static int open_kind(uint32_t kind, struct gmem_engine **enginep)
 {
 	struct gmem_engine_options options = {

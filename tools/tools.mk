@@ -3,14 +3,15 @@
 
 TOOLS_OUT := build/tools
 GMEMCTL_SRCS := $(addprefix tools/,gmemctl.c target.c machine.c probe.c \
-	matrix.c matrix_design.c matrix_show.c run.c flow.c latency.c)
+	matrix.c matrix_design.c matrix_show.c run.c flow.c latency.c \
+	stress.c)
 GMEMCTL_OBJS := $(patsubst tools/%.c,$(TOOLS_OUT)/%.o,$(GMEMCTL_SRCS))
 
 $(TOOLS_OUT)/%.o: tools/%.c tools/tools.mk
 	@mkdir -p $(@D)
 	$(CC) $(GMEM_CPPFLAGS) $(GMEM_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-build/bin/gmemctl: $(GMEMCTL_OBJS) $(LIB_A)
+build/bin/gmemctl: $(GMEMCTL_OBJS) $(ORACLE_OBJS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -pthread -o $@ $^ $(GMEM_LIBS) -ljson-c
 
