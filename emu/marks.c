@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
  * Sets of page ranges, for the few pages that are pinned or poisoned: an array,
- * no order, overlaps allowed.  The file's lock guards them; signal handlers read
- * poison, so whoever changes it keeps them out first.
+ * no order, overlaps allowed.  The file's lock guards them.  vCPUs and signal
+ * handlers read poison without it: whoever adds to it keeps them out first, and
+ * clearing moves nothing under them, it leaves empty ranges behind.
  */
 #include <stdlib.h>
 
 #include "emu.h"
 
+static void forget_empty(struct emu_marks *marks)
+{
+	for (size_t i = 0; i < marks->nr;) {
+		if (marks->mark[i].end)
+			i++;
+		else
+			marks->mark[i] = marks->mark[--marks->nr];
+	}
+}
+
 int emu_marks_add(struct emu_marks *marks, u64 start, u64 end)
 {
+	forget_empty(marks);
 	if (marks->nr == marks->room) {
 		size_t room = marks->room ? 2 * marks->room : 8;
 		struct emu_mark *mark;
@@ -40,13 +52,11 @@ bool emu_marks_remove(struct emu_marks *marks, u64 start, u64 end)
 /* Takes [start, end) out.  A range of one page is never cut in two. */
 void emu_marks_clear(struct emu_marks *marks, u64 start, u64 end)
 {
-	for (size_t i = 0; i < marks->nr;) {
+	for (size_t i = 0; i < marks->nr; i++) {
 		struct emu_mark *mark = &marks->mark[i];
 
 		if (mark->start >= start && mark->end <= end)
-			*mark = marks->mark[--marks->nr];
-		else
-			i++;
+			WRITE_ONCE(mark->end, 0);
 	}
 }
 
@@ -57,7 +67,7 @@ u64 emu_marks_first(const struct emu_marks *marks, u64 start, u64 end)
 	for (size_t i = 0; i < marks->nr; i++) {
 		const struct emu_mark *mark = &marks->mark[i];
 
-		if (mark->end > start && mark->start < first)
+		if (READ_ONCE(mark->end) > start && mark->start < first)
 			first = max(mark->start, start);
 	}
 	return first;
