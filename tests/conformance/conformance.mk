@@ -5,14 +5,14 @@
 CONFORMANCE_OUT := build/tests/conformance
 CONFORMANCE_SRCS := $(addprefix tests/conformance/,harness.c env.c pin.c stock.c \
 	policy.c destroy.c errors.c pins.c pkvm.c process.c bindings.c hypercall.c load.c \
-	race.c adopt.c)
+	race.c random.c adopt.c)
 CONFORMANCE_OBJS := $(patsubst %.c,build/%.o,$(CONFORMANCE_SRCS))
 
 $(CONFORMANCE_OUT)/%.o: tests/conformance/%.c tests/conformance/conformance.mk
 	@mkdir -p $(@D)
 	$(CC) $(GMEM_CPPFLAGS) $(GMEM_CFLAGS) -pthread $(CFLAGS) -c -o $@ $<
 
-build/bin/conformance: $(CONFORMANCE_OBJS) $(LIB_A)
+build/bin/conformance: $(CONFORMANCE_OBJS) $(ORACLE_OBJS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -pthread -o $@ $^ $(GMEM_LIBS)
 

@@ -11,7 +11,7 @@ EMU_TEST_SRCS := $(addprefix tests/emu/,device.c fail.c handshake.c limits.c mpr
 	pkvm.c process.c snp.c tdx.c vcpu.c view.c)
 EMU_TEST_HARNESS := $(addprefix tests/conformance/,harness.c env.c pin.c)
 EMU_TEST_DEPS := $(wildcard emu/*.h emu/*/*.h core/*.h include/gmem/*.h lib/*.h guest/*.h \
-	tests/conformance/*.h tests/emu/*.h) emu/emu.mk tests/emu/emu-tests.mk
+	tests/conformance/*.h tests/emu/*.h tests/oracle/*.h) emu/emu.mk tests/emu/emu-tests.mk
 EMU_TEST_CFLAGS := $(filter-out -MMD -MP -O2 -Wshadow,$(EMU_CFLAGS)) -O1 \
 	-fno-omit-frame-pointer
 
@@ -26,7 +26,7 @@ $$(EMU_TEST_OUT)/$(1)/%.o: %.c $$(EMU_TEST_DEPS)
 	$$(CC) $$(EMU_CPPFLAGS) $$(EMU_TEST_CFLAGS) $(2) -c -o $$@ $$<
 
 $$(EMU_TEST_OUT)/$(1)/conformance: $$(patsubst %.c,$$(EMU_TEST_OUT)/$(1)/%.o,\
-		$$(CONFORMANCE_SRCS)) $$(EMU_$(1)_OBJS)
+		$$(CONFORMANCE_SRCS) $$(ORACLE_SRCS)) $$(EMU_$(1)_OBJS)
 	$$(CC) $(2) -pthread -o $$@ $$^ $$(GMEM_LIBS)
 
 $$(EMU_TEST_OUT)/$(1)/emu-tests: $$(patsubst %.c,$$(EMU_TEST_OUT)/$(1)/%.o,\
