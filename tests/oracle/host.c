@@ -5,22 +5,34 @@
 #include <setjmp.h>
 #include <signal.h>
 
+#include <gmem/emu.h>
 #include "world.h"
 
 static _Thread_local sigjmp_buf fault_jump;
 static _Thread_local volatile sig_atomic_t fault_expected;
 
-static void on_sigbus(int signal)
+static struct sigaction previous;
+
+static void on_sigbus(int signal, siginfo_t *info, void *context)
 {
+	(void)context;
+	/* Where emu populates lazily, and our handler came later than its own. */
+	if (!gmem_emu_handle_sigbus(info->si_addr))
+		return;
 	if (fault_expected)
 		siglongjmp(fault_jump, 1);
-	/* Not ours: it happens again, and ends the program. */
-	sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+	/* Not ours: it happens again, for whoever was there before. */
+	sigaction(signal, &previous, NULL);
 }
 
 void oracle_setup(void)
 {
-	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);
+	struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
+	struct sigaction old;
+
+	sigaction(SIGBUS, &action, &old);
+	if (old.sa_sigaction != on_sigbus)
+		previous = old;
 }
 
 /* Threads race for these words on purpose. */
