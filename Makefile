@@ -17,6 +17,7 @@ CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 -include tools/tools.mk
 -include tests/conformance/conformance.mk
 -include tests/emu/emu-tests.mk
+-include tests/fuzz/fuzz.mk
 -include tests/lib/lib-tests.mk
 -include examples/examples.mk
 -include tests/unit/unit.mk
@@ -33,9 +34,11 @@ help:
 	@echo 'make kernel       build the kernel with in-place conversion'
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
 	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
-	@echo 'make demo         boot that kernel in QEMU and show what it does'
+	@echo 'make demo         show what conversions do on every platform, in emu'
+	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'
 	@echo 'make unit         unit tests of core/'
 	@echo 'make emu-tests    tests of the emu engine, plain and under sanitizers'
+	@echo 'make fuzz         compare random operations with the oracle for some seconds'
 	@echo 'make lib-tests    tests of the library: misuse, what is installed'
 	@echo 'make install      the library and gmemctl, to DESTDIR and PREFIX'
 	@echo 'make examples     examples/'
@@ -60,13 +63,15 @@ kernel-coco:
 selftests:
 	scripts/kernel-selftests
 
+ENGINE := emu
+
 demo: tools
-	scripts/demo
+	scripts/demo --engine $(ENGINE)
 
 test:
 	scripts/test
 
-test-long: unit-long
+test-long: unit-long fuzz-long
 	scripts/test-long
 
 clean:
