@@ -46,7 +46,8 @@ enum set_memory_attributes_content_policy {
 	SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED = 2,
 	/*
 	 * The contents are gone.  Nobody can access the range until it is
-	 * converted again; then it reads as zeros.
+	 * converted again; then, whatever that request's policy, it reads as
+	 * after ZERO.
 	 */
 	SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY = 3,
 };
