@@ -42,7 +42,7 @@ static void usage(FILE *to)
 	      "compare everything with an oracle.\n\n"
 	      TARGET_USAGE
 	      "  -s, --seconds=N       how long (10)\n"
-	      "  -S, --seed=N          what happens; with one thread, exactly (by the clock)\n"
+	      "  -S, --seed=N          what happens; with one thread, exactly (another each time)\n"
 	      "  -t, --threads=N       1 to 8 (4)\n"
 	      "  -h, --help            this text\n\n"
 	      "Exit status: 0 nothing was found; 1 something diverged; 2 not available, or\n"
@@ -159,7 +159,9 @@ static int run_stress(struct stress *stress)
 	       gmem_engine_name(stress->engine), stress->threads, stress->seed);
 	fflush(stdout);
 	options.seed = stress->seed;
-	for (unsigned int i = 0; now() - start < (double)stress->seconds; i++) {
+	/* However slow this machine is, none of the platforms goes without. */
+	for (unsigned int i = 0; i < stress->nr_platforms ||
+	     now() - start < (double)stress->seconds; i++) {
 		uint32_t platform = stress->platforms[i % stress->nr_platforms];
 
 		options.platform = platform;

@@ -48,7 +48,7 @@ echo "TAP version 13"
 check "explains itself" 0 0 gmemctl --help
 check "without a command explains itself" 2 any gmemctl
 check "refuses an unknown command" 2 1 gmemctl nothing
-for command in probe matrix run; do
+for command in probe matrix run stress; do
 	check "$command explains itself" 0 0 gmemctl "$command" --help
 	check "$command refuses an unknown option" 2 any gmemctl "$command" --nothing
 	check "$command refuses an operand" 2 any gmemctl "$command" nothing
@@ -58,7 +58,10 @@ for bad in --seconds=0 --seconds=x --size=3 --size=64Q --size=4097 --size=2G --s
 	check "run refuses $bad" 2 1 gmemctl run "$bad"
 done
 
-for command in probe matrix run; do
+for bad in --seconds=0 --threads=0 --threads=9 --seed=x --seed=; do
+	check "stress refuses $bad" 2 1 gmemctl stress "$bad"
+done
+for command in probe matrix run stress; do
 	check "$command refuses an unknown engine" 2 1 gmemctl "$command" --engine=xen
 	check "$command refuses an unknown platform" 2 1 gmemctl "$command" --platform=vax
 done
@@ -88,6 +91,9 @@ check "matrix shows every platform of emu" 0 0 gmemctl matrix --engine=emu --pla
 check_says "matrix finds what the design says" '^Every cell is what the design.s table says'
 check "run explains pKVM" 0 0 gmemctl run --engine=emu --platform=pkvm --explain
 check_says "run --explain shows the refusal" 'refused: EPERM'
+
+check "stress finds nothing in the kernel" 0 0 gmemctl stress --engine=kernel --seconds=3
+check_says "stress did something" '^sw  *[1-9][0-9]* VMs, [1-9][0-9]* operations'
 
 # Ended early, it still tells what it did.
 ended_by_signal()
