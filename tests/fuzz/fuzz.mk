@@ -38,7 +38,7 @@ fuzz-long: fuzz-build
 fuzz-seeds: $(FUZZ_OUT)/oracle_fuzz
 	rm -rf $(FUZZ_OUT)/seeds
 	mkdir -p $(FUZZ_OUT)/seeds $(FUZZ_OUT)/corpus
-	$(FUZZ_OUT)/oracle_fuzz -merge=1 $(FUZZ_OUT)/seeds tests/fuzz/seeds $(FUZZ_OUT)/corpus
+	$(FUZZ_OUT)/oracle_fuzz -merge=1 -use_counters=0 $(FUZZ_OUT)/seeds tests/fuzz/seeds $(FUZZ_OUT)/corpus
 	rm -f tests/fuzz/seeds/*
 	cp $(FUZZ_OUT)/seeds/* tests/fuzz/seeds/
 
