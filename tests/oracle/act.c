@@ -244,13 +244,14 @@ void act_bad_args(struct actor *actor, const struct op *op)
 			 op->extra % 10, answer_name(ret));
 }
 
-void act_attributes(struct actor *actor)
+void act_attributes(struct actor *actor, const struct op *op)
 {
 	static _Thread_local struct gmem_run runs[MAX_SHARD];
 	size_t nr_runs = MAX_SHARD;
 	uint64_t at = actor->first;
 	int ret;
 
+	(void)op;
 	ret = gmem_get_attributes(actor->world->file, actor->first * PAGE,
 				  actor->nr * PAGE, runs, &nr_runs);
 	if (ret) {
@@ -274,64 +275,36 @@ void act_attributes(struct actor *actor)
 	}
 }
 
+static void act_unsolicited(struct actor *actor, const struct op *op)
+{
+	act_convert(actor, op->first, op->nr, op->to_private, op->policy);
+}
+
+static void (*const acts[NR_OPS])(struct actor *actor, const struct op *op) = {
+	[OP_CONVERT] = act_unsolicited,
+	[OP_ASK] = act_ask,
+	[OP_HOST_READ] = act_host_read,
+	[OP_HOST_WRITE] = act_host_write,
+	[OP_GUEST_READ] = act_guest_read,
+	[OP_GUEST_WRITE] = act_guest_write,
+	[OP_PUNCH] = act_punch,
+	[OP_PIN] = act_pin,
+	[OP_UNPIN] = act_unpin,
+	[OP_POISON] = act_poison,
+	[OP_LIE] = act_lie,
+	[OP_ATTRIBUTES] = act_attributes,
+	[OP_BAD_ARGS] = act_bad_args,
+	[OP_FAIL] = act_fail,
+	[OP_FOREIGN_HOST] = act_foreign_host,
+	[OP_FOREIGN_GUEST] = act_foreign_guest,
+	[OP_FORGE] = act_forge,
+	[OP_COMMONS] = act_commons,
+};
+
 void act(struct actor *actor, const struct op *op)
 {
 	actor->nr_ops++;
 	op_describe(op, actor->remembered[actor->nr_ops % NR_REMEMBERED],
 		    sizeof(actor->remembered[0]));
-	switch (op->kind) {
-	case OP_CONVERT:
-		act_convert(actor, op->first, op->nr, op->to_private, op->policy);
-		break;
-	case OP_ASK:
-		act_ask(actor, op);
-		break;
-	case OP_HOST_READ:
-		act_host_read(actor, op);
-		break;
-	case OP_HOST_WRITE:
-		act_host_write(actor, op);
-		break;
-	case OP_GUEST_READ:
-		act_guest_read(actor, op);
-		break;
-	case OP_GUEST_WRITE:
-		act_guest_write(actor, op);
-		break;
-	case OP_PUNCH:
-		act_punch(actor, op);
-		break;
-	case OP_PIN:
-		act_pin(actor, op);
-		break;
-	case OP_UNPIN:
-		act_unpin(actor, op);
-		break;
-	case OP_POISON:
-		act_poison(actor, op);
-		break;
-	case OP_LIE:
-		act_lie(actor, op);
-		break;
-	case OP_ATTRIBUTES:
-		act_attributes(actor);
-		break;
-	case OP_BAD_ARGS:
-		act_bad_args(actor, op);
-		break;
-	case OP_FAIL:
-		act_fail(actor, op);
-		break;
-	case OP_FOREIGN_HOST:
-		act_foreign_host(actor, op);
-		break;
-	case OP_FOREIGN_GUEST:
-		act_foreign_guest(actor, op);
-		break;
-	case OP_FORGE:
-		act_forge(actor, op);
-		break;
-	default:
-		act_commons(actor, op);
-	}
+	acts[op->kind](actor, op);
 }

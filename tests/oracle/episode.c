@@ -211,7 +211,10 @@ static void check_all(struct actor *actor)
 {
 	const struct op op = { .first = actor->first, .nr = actor->nr };
 
-	act_attributes(actor);
+	actor->nr_ops++;
+	snprintf(actor->remembered[actor->nr_ops % NR_REMEMBERED],
+		 sizeof(actor->remembered[0]), "look at everything");
+	act_attributes(actor, &op);
 	for (uint64_t i = 0; i < actor->nr && !world_failed(actor->world); i += 16) {
 		struct op some = op;
 
@@ -220,9 +223,6 @@ static void check_all(struct actor *actor)
 		some.extra = 1;
 		act_host_read(actor, &some);
 	}
-	actor->nr_ops++;
-	snprintf(actor->remembered[actor->nr_ops % NR_REMEMBERED],
-		 sizeof(actor->remembered[0]), "look at everything");
 }
 
 static int run_threads(struct world *world)

@@ -310,7 +310,7 @@ void act_pin(struct actor *actor, const struct op *op);
 void act_unpin(struct actor *actor, const struct op *op);
 void act_poison(struct actor *actor, const struct op *op);
 void act_lie(struct actor *actor, const struct op *op);
-void act_attributes(struct actor *actor);
+void act_attributes(struct actor *actor, const struct op *op);
 void act_bad_args(struct actor *actor, const struct op *op);
 void act_fail(struct actor *actor, const struct op *op);
 
