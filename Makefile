@@ -11,18 +11,18 @@ CC := gcc
 CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 
 # Order matters: the library embeds the guest, the programs link the library.
--include guest/guest.mk
--include lib/lib.mk
--include tests/oracle/oracle.mk
--include tools/tools.mk
--include tests/conformance/conformance.mk
--include tests/emu/emu-tests.mk
--include tests/fuzz/fuzz.mk
--include tests/lib/lib-tests.mk
--include examples/examples.mk
--include tests/unit/unit.mk
--include bench/bench.mk
--include bench/emu.mk
+include guest/guest.mk
+include lib/lib.mk
+include tests/oracle/oracle.mk
+include tools/tools.mk
+include tests/conformance/conformance.mk
+include tests/emu/emu-tests.mk
+include tests/fuzz/fuzz.mk
+include tests/lib/lib-tests.mk
+include examples/examples.mk
+include tests/unit/unit.mk
+include bench/bench.mk
+include bench/emu.mk
 
 .PHONY: help all lib tools conformance unit unit-build unit-long bench
 .PHONY: kernel kernel-coco selftests test test-long demo clean distclean
@@ -71,7 +71,7 @@ demo: tools
 test:
 	scripts/test
 
-test-long: unit-long fuzz-long
+test-long: conformance unit-long fuzz-long
 	scripts/test-long
 
 clean:

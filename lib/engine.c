@@ -244,6 +244,7 @@ GMEM_API int gmem_vm_create(struct gmem_engine *engine,
 void gmem_vm_put(struct gmem_vm *vm)
 {
 	struct gmem_engine *engine = vm->engine;
+	pid_t guest_memory_owner = vm->guest_memory_owner;
 	void *guest_memory = vm->guest_memory;
 
 	if (__atomic_sub_fetch(&vm->users, 1, __ATOMIC_ACQ_REL))
@@ -251,7 +252,7 @@ void gmem_vm_put(struct gmem_vm *vm)
 	gmem_slots_release(vm);
 	pthread_mutex_destroy(&vm->lock);
 	engine->ops->vm_destroy(vm);
-	gmem_guest_release(guest_memory);
+	gmem_guest_release(guest_memory, guest_memory_owner);
 	put_engine(engine);
 }
 

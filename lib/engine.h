@@ -14,6 +14,7 @@
 #define GMEM_LIB_ENGINE_H
 
 #include <pthread.h>
+#include <sys/types.h>
 #include <gmem/gmem.h>
 
 #define GMEM_API		__attribute__((visibility("default")))
@@ -52,6 +53,7 @@ struct gmem_vm {
 	struct gmem_slot *slots;
 	unsigned int nr_vcpus;
 	void *guest_memory;	/* the guest program's slot, or NULL */
+	pid_t guest_memory_owner;
 	bool adopted;		/* outlives this object */
 	unsigned int users;	/* the VMM, each file and vCPU; atomic */
 	/* By @lock; @size is 0 if there is none. */
@@ -195,7 +197,7 @@ int gmem_slot_translate(struct gmem_vm *vm, uint64_t gpa, uint64_t bytes,
 
 /* lib/guest.c */
 int gmem_guest_attach(struct gmem_vcpu *vcpu);
-void gmem_guest_release(void *memory);
+void gmem_guest_release(void *memory, pid_t owner);
 
 static inline bool gmem_page_aligned(uint64_t value)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine.h"
 #include "../guest/mailbox.h"
@@ -53,6 +54,7 @@ GMEM_API int gmem_guest_setup(struct gmem_vm *vm)
 		goto err_unmap;
 
 	vm->guest_memory = memory;
+	vm->guest_memory_owner = getpid();
 	return 0;
 
 err_unmap:
@@ -60,9 +62,13 @@ err_unmap:
 	return ret;
 }
 
-void gmem_guest_release(void *memory)
+/*
+ * A child of fork() does not have the memory, and may have something else there
+ * by now.
+ */
+void gmem_guest_release(void *memory, pid_t owner)
 {
-	if (memory)
+	if (memory && owner == getpid())
 		munmap(memory, GMEM_GUEST_SLOT_SIZE);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gmemctl.h"
@@ -30,6 +31,15 @@ static void usage(FILE *to)
 	fputs("\n'gmemctl COMMAND --help' tells a command's options.\n"
 	      "Exit status: 0 done; 1 it failed; 2 not available here, or wrong usage.\n",
 	      to);
+}
+
+bool parse_number(const char *text, uint64_t most, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	return *text >= '0' && *text <= '9' && !*end && !errno && *value <= most;
 }
 
 int main(int argc, char **argv)

@@ -23,6 +23,9 @@ int cmd_matrix(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_stress(int argc, char **argv);
 
+/* tools/gmemctl.c: false unless all of @text is a number, at most @most. */
+bool parse_number(const char *text, uint64_t most, uint64_t *value);
+
 /* ---- tools/target.c: --engine and --platform ---- */
 
 /**

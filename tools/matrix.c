@@ -330,16 +330,17 @@ static int observe_all(const struct target *target, void *opaque)
 		matrix->cells[matrix->nr_cells++] = (struct cell){
 			.policy = i / 2, .to_private = i % 2,
 		};
-	/* The engine that the platform is modelled in knows the property. */
-	if (target->platform == GMEM_VM_SNP && target->kind != GMEM_ENGINE_KERNEL)
-		matrix->cells[matrix->nr_cells++] = (struct cell){
-			.policy = SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED,
-			.opted_in = true,
-		};
 	for (size_t i = 0; i < matrix->nr_cells; i++) {
 		status = observe(target, matrix, &matrix->cells[i]);
 		if (status)
 			return status;
+		/* The engine that models the platform knows the property. */
+		if (i == 2 * NR_POLICIES - 1 && target->platform == GMEM_VM_SNP &&
+		    !strcmp(matrix->engine, "emu"))
+			matrix->cells[matrix->nr_cells++] = (struct cell){
+				.policy = SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED,
+				.opted_in = true,
+			};
 	}
 	shown->nr++;
 	return STATUS_OK;

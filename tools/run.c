@@ -34,6 +34,7 @@ struct run {
 	struct machine machine;
 	struct target target;
 	bool explain;
+	bool tuned;		/* an option that --explain has no use for */
 	uint64_t buffer_bytes;
 	uint64_t seconds;
 	uint32_t policy;
@@ -378,21 +379,25 @@ static int parse_options(struct run *run, int argc, char **argv)
 			run->explain = true;
 			break;
 		case 's':
-			run->seconds = strtoul(optarg, NULL, 10);
-			if (!run->seconds || run->seconds > 1000000)
+			run->tuned = true;
+			if (!parse_number(optarg, 1000000, &run->seconds) ||
+			    !run->seconds)
 				wrong = optarg;
 			break;
 		case 'b':
+			run->tuned = true;
 			run->buffer_bytes = parse_size(optarg);
 			if (!run->buffer_bytes)
 				wrong = optarg;
 			break;
 		case 'p':
+			run->tuned = true;
 			if (!parse_policy(optarg, &run->policy))
 				wrong = optarg;
 			break;
 		case 'j':
 			run->json = true;
+			run->tuned = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -404,6 +409,11 @@ static int parse_options(struct run *run, int argc, char **argv)
 	}
 	if (optind < argc)
 		wrong = argv[optind];
+	if (run->explain && run->tuned) {
+		fprintf(stderr, "gmemctl: run --explain takes only --engine and "
+			"--platform\n");
+		return STATUS_UNAVAILABLE;
+	}
 	if (wrong) {
 		fprintf(stderr, "gmemctl: run cannot use '%s'; see 'gmemctl run "
 			"--help'\n", wrong);

@@ -49,15 +49,6 @@ static void usage(FILE *to)
 	      "wrong usage.\n", to);
 }
 
-static bool parse_number(const char *text, uint64_t most, uint64_t *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 0);
-	return *text >= '0' && *text <= '9' && !*end && !errno && *value <= most;
-}
-
 /* STATUS_OK to go on; -1 if all is said. */
 static int parse_options(struct stress *stress, int argc, char **argv)
 {
