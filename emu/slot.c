@@ -208,10 +208,11 @@ int emu_slot_delete(struct gmem_vm *base, const struct gmem_slot *slot)
 /* Its slots become empty: nobody can access what they cover. */
 void emu_slots_forget_file(struct emu_vm *vm, struct emu_file *file)
 {
-	struct emu_slots *slots = vm->slots;
+	struct emu_slots *slots;
 
 	pthread_mutex_lock(&vm->slots_lock);
 	pthread_mutex_lock(&file->lock);
+	slots = vm->slots;
 	/* Closing cannot fail: change the entries where they are. */
 	for (u32 i = 0; slots && i < slots->nr; i++) {
 		struct emu_slot old = slots->slot[i];

@@ -182,6 +182,46 @@ TEST(no_store_reaches_a_destroyed_page)
 	ASSERT_EQ(met_access, 0);
 }
 
+static int set_slot(struct env *env, uint32_t id, struct gmem_file *file)
+{
+	const struct gmem_slot_options options = {
+		.size = sizeof(options), .id = id, .gpa = gpa_of(64 * id),
+		.bytes = 4 * PAGE, .file = file,
+	};
+
+	return gmem_slot_set(env->vm, &options);
+}
+
+static void *set_slots(void *opaque)
+{
+	struct env *env = opaque;
+	struct gmem_file *file = new_file(env, 4, IN_PLACE);
+
+	for (int i = 0; i < ROUNDS; i++) {
+		ASSERT_OK(set_slot(env, TEST_SLOT + 1, file));
+		ASSERT_OK(gmem_slot_delete(env->vm, TEST_SLOT + 1));
+	}
+	gmem_file_close(file);
+	return NULL;
+}
+
+TEST(files_close_while_other_slots_come_and_go)
+{
+	struct gmem_file *file;
+	pthread_t thread;
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	ASSERT(!pthread_create(&thread, NULL, set_slots, &env));
+	for (int i = 0; i < ROUNDS; i++) {
+		file = new_file(&env, 4, IN_PLACE);
+		ASSERT_OK(set_slot(&env, TEST_SLOT + 2, file));
+		gmem_file_close(file);
+		ASSERT_OK(gmem_slot_delete(env.vm, TEST_SLOT + 2));
+	}
+	pthread_join(thread, NULL);
+}
+
 TEST(no_access_through_a_slot_that_is_gone)
 {
 	struct runner runners[2];
