@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 
 #include "gmem_platform.h"
 #include "attr_map.h"
@@ -47,6 +48,7 @@ struct emu_engine {
 	u64 ahead_limit;	/* pages populated ahead of the host's touch */
 	u64 ahead;
 	u32 lazy;		/* the signal handler populates */
+	const char *lazy_why;	/* to be logged; atomic */
 	bool abandoned;		/* mappings outlive their files */
 };
 
@@ -172,7 +174,7 @@ struct emu_vcpu {
 	s64 hypercall_ret;
 	u64 pages_done;		/* what the guest is told; EMU_PAGES_BY_RET: nothing */
 	bool started;		/* the thread exists */
-	bool restart;		/* go to the program's entry; under @lock */
+	bool restart;		/* go to the program's entry; @resume orders it */
 	bool quit;		/* end the thread */
 	bool released;
 	pthread_t thread;
@@ -184,6 +186,7 @@ struct emu_conversion {
 	struct gmem_conversion conv;
 	struct emu_file *file;
 	bool prepared;		/* views were prepared: put them right at the end */
+	bool forced;		/* for the platform: authorised without the guest */
 };
 
 static inline struct emu_engine *to_emu_engine(struct gmem_engine *engine)
@@ -232,6 +235,12 @@ int emu_file_get_attributes(struct gmem_file *file,
 			    struct kvm_memory_attributes2_run *run);
 int emu_file_load(struct gmem_file *file, uint64_t offset, const void *data,
 		  uint64_t bytes);
+/*
+ * The file's lock, and what goes with it for whoever invalidates: a signal handler
+ * of the VMM that touches a page in the way would wait for its own thread.
+ */
+void emu_file_lock(struct emu_file *file, sigset_t *saved);
+void emu_file_unlock(struct emu_file *file, const sigset_t *saved);
 /* Frees the memory; the caller holds the lock and has called ops->free. */
 void emu_file_drop(struct emu_file *file, u64 start, u64 end);
 /* The platform's state of a page. */
@@ -244,6 +253,8 @@ void emu_page_state_reset(struct emu_file *file, u64 start, u64 end);
 
 /* ---- marks.c ---- */
 
+/* The next @nr ranges can be added without fail. */
+int emu_marks_reserve(struct emu_marks *marks, size_t nr);
 int emu_marks_add(struct emu_marks *marks, u64 start, u64 end);
 bool emu_marks_remove(struct emu_marks *marks, u64 start, u64 end);
 void emu_marks_clear(struct emu_marks *marks, u64 start, u64 end);
@@ -260,6 +271,12 @@ void emu_slots_forget_file(struct emu_vm *vm, struct emu_file *file);
 const struct emu_slot *emu_slot_find(struct emu_vcpu *vcpu, u64 gpa);
 int emu_vm_set_memory_attributes(struct gmem_vm *vm, uint64_t gpa, uint64_t size,
 				 uint64_t attributes);
+/*
+ * Before a vCPU runs: *@ran, 0 at first, tells conversions and gmem_vm_load() that
+ * the guest runs.  Those that began when it was 0 have ended when this returns.
+ */
+enum { EMU_RUNS_SOON = 1, EMU_RAN };
+void emu_first_run(struct emu_vm *vm, u32 *ran);
 /*
  * The first part of [start, end) of a file that a slot is bound to: its first gfn
  * in @gfn and its first page in @first.  Returns the page after it, 0 if there is
@@ -291,8 +308,11 @@ struct emu_guard_ops {
 	void (*hide)(struct emu_view *view, u64 start, u64 end);
 	/* All pages of the range are; some may be already. */
 	void (*show)(struct emu_view *view, u64 start, u64 end, bool absent);
-	/* In a signal handler: make one visible page reachable. */
-	bool (*fault)(struct emu_view *view, u64 index);
+	/*
+	 * In a signal handler: make one visible page reachable.  Returns 1; 0 if it
+	 * is already or may be next time; -ENOMEM.
+	 */
+	int (*fault)(struct emu_view *view, u64 index);
 };
 
 extern const struct emu_guard_ops emu_guard_uffd;
@@ -311,24 +331,19 @@ int emu_views_prepare_show(struct emu_file *file, u64 start, u64 end);
 void emu_views_hide(struct emu_file *file, u64 start, u64 end);
 /* Shows what the host may see of the range; @absent: most of it has no memory. */
 void emu_views_show(struct emu_file *file, u64 start, u64 end, bool absent);
-/*
- * The platform changed its mind about host access, see host_run: hide or show
- * pages.  Takes the file's lock; not inside an access.  0, or -ENOMEM: then pages
- * that ought to be hidden are not.
- */
-int emu_host_update(struct emu_file *file, u64 start, u64 end);
 /* Is @start visible to the host, and the first page that differs. */
 u64 emu_visible_run(struct emu_file *file, u64 start, u64 end, bool *visible);
 
 /* ---- sigbus.c ---- */
 
-int emu_views_register(struct emu_view *view);
+void emu_views_register(struct emu_view *view);
 void emu_views_unregister(struct emu_view *view);
 int emu_sigbus_install(void);
 int emu_sigsegv_install(void);
-int emu_sigbus_resolve(void *addr);
-/* Visible pages are populated when they are touched from now on. */
+/* Visible pages are populated when they are touched from now on; @why is a literal. */
 void emu_lazy_enable(struct emu_engine *engine, const char *why);
+/* Logs that, once, when no lock is held: the VMM may call the library from there. */
+void emu_lazy_report(struct emu_engine *engine);
 
 /* ---- access.c ---- */
 

@@ -81,6 +81,7 @@ int emu_guard_open(struct emu_engine *engine)
 	/* A page that was swapped out has no PTE either. */
 	if (machine_swaps())
 		emu_lazy_enable(engine, "this machine has swap space");
+	emu_lazy_report(engine);
 	return 0;
 }
 

@@ -163,15 +163,15 @@ static void mprotect_show(struct emu_view *view, u64 start, u64 end, bool absent
 	change(view, start, end, false);
 }
 
-static bool mprotect_fault(struct emu_view *view, u64 index)
+static int mprotect_fault(struct emu_view *view, u64 index)
 {
 	if (!is_hidden(view, index))
-		return true;
+		return 0;
 	if (mprotect((void *)(uintptr_t)emu_host_addr(view, index), PAGE_SIZE,
 		     PROT_READ | PROT_WRITE))
-		return false;
+		return -ENOMEM;
 	set_hidden(view, index, index + 1, false);
-	return true;
+	return 1;
 }
 
 const struct emu_guard_ops emu_guard_mprotect = {

@@ -472,14 +472,16 @@ static void uffd_hide(struct emu_view *view, u64 start, u64 end)
 	WARN_ON_ONCE(madvise(addr, (end - start) << EMU_PAGE_SHIFT, MADV_DONTNEED));
 }
 
-static bool uffd_fault(struct emu_view *view, u64 index)
+static int uffd_fault(struct emu_view *view, u64 index)
 {
 	long done = install(view, index, index + 1);
 
 	if (done == -EFAULT)
 		done = install_zeros(view, index, index + 1);
+	if (done == -ENOMEM)
+		return -ENOMEM;
 	/* -EEXIST: another thread was faster; others: opened, or try again. */
-	return done != -ENOMEM;
+	return done > 0;
 }
 
 const struct emu_guard_ops emu_guard_uffd = {

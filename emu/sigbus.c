@@ -25,7 +25,7 @@
 #include <gmem/emu.h>
 #include "emu.h"
 
-/* A page that faults so often in a row has another reason to. */
+/* A page that faults so often, although nothing is done about it, has a reason. */
 #define MAX_RETRIES	1000
 
 static pthread_mutex_t emu_views_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -37,16 +37,16 @@ static bool sigbus_installed, sigsegv_installed;
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
 	void *addr;
+	u32 inv_seq;
 	unsigned int count;
 } retries;
 
-int emu_views_register(struct emu_view *view)
+void emu_views_register(struct emu_view *view)
 {
 	pthread_mutex_lock(&emu_views_lock);
 	view->next_all = all_views;
 	__atomic_store_n(&all_views, view, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&emu_views_lock);
-	return 0;
 }
 
 void emu_views_unregister(struct emu_view *view)
@@ -66,12 +66,31 @@ void emu_views_unregister(struct emu_view *view)
 		gmem_relax();
 }
 
+/*
+ * Whether to touch a visible page again.  It faults for ever if what was found in
+ * place is no help: not if a page was installed, or may have been lost since.
+ */
+static bool try_again(const struct emu_vm *vm, void *addr, int installed)
+{
+	u32 seq = __atomic_load_n(&vm->inv_seq, __ATOMIC_SEQ_CST);
+
+	if (installed < 0)
+		return false;
+	if (installed || retries.addr != addr || retries.inv_seq != seq) {
+		retries.addr = addr;
+		retries.inv_seq = seq;
+		retries.count = 0;
+	}
+	return ++retries.count <= MAX_RETRIES;
+}
+
 static int resolve_in_view(struct emu_view *view, void *addr)
 {
 	const struct timespec moment = { .tv_nsec = 50000 };
 	struct emu_file *file = view->file;
 	bool busy, visible = false;
 	u64 index;
+	int ret = -EFAULT;
 
 	index = view->start +
 		(((u64)(uintptr_t)addr - (u64)(uintptr_t)view->addr) >> EMU_PAGE_SHIFT);
@@ -79,8 +98,10 @@ static int resolve_in_view(struct emu_view *view, void *addr)
 	busy = emu_invalidated(file, index);
 	if (!busy) {
 		emu_visible_run(file, index, index + 1, &visible);
-		if (visible)
-			visible = file->vm->engine->guard->fault(view, index);
+		if (visible &&
+		    try_again(file->vm, addr,
+			      file->vm->engine->guard->fault(view, index)))
+			ret = 0;
 	}
 	__atomic_fetch_sub(&file->handlers, 1, __ATOMIC_SEQ_CST);
 
@@ -88,13 +109,7 @@ static int resolve_in_view(struct emu_view *view, void *addr)
 		nanosleep(&moment, NULL);
 		return 0;
 	}
-	if (!visible)
-		return -EFAULT;
-	if (retries.addr != addr) {
-		retries.addr = addr;
-		retries.count = 0;
-	}
-	return ++retries.count > MAX_RETRIES ? -EFAULT : 0;
+	return ret;
 }
 
 /* 0: touch it again; -EFAULT: hidden, and rightly; -ENOENT: not ours. */
@@ -235,10 +250,23 @@ int emu_sigsegv_install(void)
 
 void emu_lazy_enable(struct emu_engine *engine, const char *why)
 {
-	if (READ_ONCE(engine->lazy) ||
-	    __atomic_exchange_n(&engine->lazy, 1, __ATOMIC_SEQ_CST))
+	if (READ_ONCE(engine->lazy))
 		return;
-	emu_sigbus_install();
+	/* There is no way on without it, and no reason for it to fail. */
+	WARN_ON_ONCE(emu_sigbus_install());
+	if (!__atomic_exchange_n(&engine->lazy, 1, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&engine->lazy_why, why, __ATOMIC_SEQ_CST);
+}
+
+void emu_lazy_report(struct emu_engine *engine)
+{
+	const char *why;
+
+	if (likely(!READ_ONCE(engine->lazy_why)))
+		return;
+	why = __atomic_exchange_n(&engine->lazy_why, NULL, __ATOMIC_SEQ_CST);
+	if (!why)
+		return;
 	gmem_log(&engine->engine, GMEM_LOG_INFO,
 		 "emu: shared memory may be populated by a SIGBUS handler from now on, "
 		 "and a system call on memory that nobody touched may answer EFAULT: %s",

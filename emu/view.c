@@ -107,27 +107,6 @@ int emu_views_prepare_show(struct emu_file *file, u64 start, u64 end)
 	return prepare(file, start, end, file->vm->engine->guard->prepare_show);
 }
 
-int emu_host_update(struct emu_file *file, u64 start, u64 end)
-{
-	bool visible;
-	u64 next;
-	int ret;
-
-	pthread_mutex_lock(&file->lock);
-	ret = emu_views_prepare_hide(file, start, end);
-	emu_invalidate_begin(file, start, end);
-	emu_quiesce_handlers(file);
-	for (u64 at = start; at < end && !ret; at = next) {
-		next = emu_visible_run(file, at, end, &visible);
-		if (!visible)
-			emu_views_hide(file, at, next);
-	}
-	emu_views_show(file, start, end, false);
-	emu_invalidate_end(file);
-	pthread_mutex_unlock(&file->lock);
-	return ret;
-}
-
 static struct emu_view *new_view(struct emu_file *file, u64 start, u64 end)
 {
 	size_t bytes = (end - start) << EMU_PAGE_SHIFT;
@@ -172,17 +151,17 @@ static int attach_view(struct emu_view *view)
 
 	pthread_mutex_lock(&file->lock);
 	ret = engine->guard->attach(view);
-	if (!ret)
-		ret = emu_views_register(view);
 	if (ret) {
 		engine->guard->detach(view);
 		pthread_mutex_unlock(&file->lock);
 		return ret;
 	}
+	emu_views_register(view);
 	view->next = file->views;
 	file->views = view;
 	show_in_view(view, view->start, view->end, false);
 	pthread_mutex_unlock(&file->lock);
+	emu_lazy_report(engine);
 	return 0;
 }
 

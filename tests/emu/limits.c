@@ -98,6 +98,23 @@ TEST(shared_memory_beyond_the_limit_is_populated_lazily)
 	ASSERT_HOST_READS(&env, CHUNK + 1, 1, 0x77);
 }
 
+/* However often: each time it is another page. */
+TEST(lazy_page_may_be_populated_again_and_again)
+{
+	struct env env;
+
+	open_lazy(&env, variant, 4, IN_PLACE);
+	ASSERT_OK(convert(&env, 1, 1, SHARED, ZERO));
+	for (unsigned int i = 0; i < 1500; i++) {
+		volatile unsigned char *byte = addr_of(&env, 1);
+
+		ASSERT_OK(try_read(addr_of(&env, 1), NULL, NULL));
+		ASSERT_EQ(*byte, 0);
+		*byte = 1;
+		ASSERT_OK(gmem_file_punch_hole(env.file, PAGE, PAGE));
+	}
+}
+
 TEST(open_chunks_are_guarded_beyond_the_limit)
 {
 	struct env env;
