@@ -9,8 +9,6 @@
  * unmapping first, and a conversion that is refused disturbs no host thread, not
  * even one inside a system call.  What hiding needs is prepared in the check.
  */
-#include <signal.h>
-
 #include "emu.h"
 
 static struct emu_conversion *to_emu_conversion(struct gmem_conversion *conv)
@@ -288,14 +286,12 @@ int emu_file_set_attributes(struct gmem_file *base,
 			    struct kvm_memory_attributes2 *args)
 {
 	struct emu_file *file = to_emu_file(base);
-	struct emu_engine *engine = file->vm->engine;
-	sigset_t all, saved;
-	bool masked;
+	sigset_t saved;
 	int ret;
 
 	if (!file->in_place)
 		return -ENOTTY;
-	if (!emu_own_process(engine) || READ_ONCE(file->vm->dead))
+	if (!emu_own_process(file->vm->engine) || READ_ONCE(file->vm->dead))
 		return -EIO;
 	if (!args)
 		return -EFAULT;
@@ -303,21 +299,8 @@ int emu_file_set_attributes(struct gmem_file *base,
 	if (ret)
 		return ret;
 
-	/*
-	 * A handler of the VMM that touches a page in the way of this conversion
-	 * would wait for it, in this very thread.
-	 */
-	masked = READ_ONCE(engine->lazy) || engine->guard == &emu_guard_mprotect;
-	if (masked) {
-		sigfillset(&all);
-		sigdelset(&all, SIGSEGV);
-		sigdelset(&all, SIGBUS);
-		pthread_sigmask(SIG_BLOCK, &all, &saved);
-	}
-	pthread_mutex_lock(&file->lock);
+	emu_file_lock(file, &saved);
 	ret = convert_locked(file, args);
-	pthread_mutex_unlock(&file->lock);
-	if (masked)
-		pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	emu_file_unlock(file, &saved);
 	return ret;
 }
