@@ -67,24 +67,32 @@ GMEM_API int gmem_emu_unpin(struct gmem_file *base, uint64_t offset, uint64_t by
 	return found ? 0 : gmem_refuse(base->vm->engine, "no such pin");
 }
 
-/* Nobody looks at the file between the two. */
-static int freeze(struct emu_file *file, u64 start, u64 end)
+/* No vCPU and no signal handler looks at [start, end) between the two. */
+static void stop_all(struct emu_file *file, u64 start, u64 end, sigset_t *saved)
 {
-	int ret;
-
-	pthread_mutex_lock(&file->lock);
-	ret = emu_views_prepare_hide(file, start, end);
-	emu_invalidate_begin(file, 0, file->nr_pages);
+	emu_file_lock(file, saved);
+	emu_invalidate_begin(file, start, end);
 	emu_quiesce(file->vm);
 	emu_quiesce_handlers(file);
-	return ret;
 }
 
-static void thaw(struct emu_file *file, u64 start, u64 end)
+static void resume_all(struct emu_file *file, const sigset_t *saved)
+{
+	emu_invalidate_end(file);
+	emu_file_unlock(file, saved);
+}
+
+/* The same for all of the file, to hide some of it. */
+static int freeze(struct emu_file *file, u64 start, u64 end, sigset_t *saved)
+{
+	stop_all(file, 0, file->nr_pages, saved);
+	return emu_views_prepare_hide(file, start, end);
+}
+
+static void thaw(struct emu_file *file, u64 start, u64 end, const sigset_t *saved)
 {
 	emu_views_show(file, start, end, false);
-	emu_invalidate_end(file);
-	pthread_mutex_unlock(&file->lock);
+	resume_all(file, saved);
 }
 
 GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t bytes)
@@ -92,18 +100,20 @@ GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t b
 	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	sigset_t saved;
 	int ret;
 
 	if (!file)
 		return -EINVAL;
-	ret = freeze(file, start, end);
-	for (u64 index = start; index < end && !ret; index++)
-		ret = emu_marks_add(&file->poison, index, index + 1);
-	if (ret)
-		emu_marks_clear(&file->poison, start, end);
-	else
+	ret = freeze(file, start, end, &saved);
+	if (!ret)
+		ret = emu_marks_reserve(&file->poison, end - start);
+	if (!ret) {
+		for (u64 index = start; index < end; index++)
+			emu_marks_add(&file->poison, index, index + 1);
 		emu_views_hide(file, start, end);
-	thaw(file, start, end);
+	}
+	thaw(file, start, end, &saved);
 	return ret;
 }
 
@@ -114,6 +124,7 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 	unsigned int attrs = attributes ? GMEM_ATTR_PRIVATE : 0;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	sigset_t saved;
 	int ret;
 
 	if (!file)
@@ -122,7 +133,7 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 		return gmem_refuse(base->vm->engine, "unknown attribute");
 	if (!file->in_place)
 		return gmem_report(base->vm->engine, -ENOTTY);
-	ret = freeze(file, start, end);
+	ret = freeze(file, start, end, &saved);
 	if (!ret)
 		ret = gmem_attr_map_prepare(file->map, start, end, attrs);
 	if (!ret) {
@@ -130,7 +141,7 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 			emu_views_hide(file, start, end);
 		gmem_attr_map_commit(file->map, start, end, attrs);
 	}
-	thaw(file, start, end);
+	thaw(file, start, end, &saved);
 	return ret;
 }
 
@@ -140,14 +151,15 @@ GMEM_API int gmem_emu_read_memory(struct gmem_file *base, uint64_t offset,
 	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	sigset_t saved;
 
 	if (!file)
 		return -EINVAL;
 	if (!buffer)
 		return gmem_refuse(base->vm->engine, "no buffer");
-	freeze(file, start, end);
+	stop_all(file, start, end, &saved);
 	memcpy(buffer, file->memory + offset, bytes);
-	thaw(file, start, end);
+	resume_all(file, &saved);
 	return 0;
 }
 
@@ -157,14 +169,15 @@ GMEM_API int gmem_emu_write_memory(struct gmem_file *base, uint64_t offset,
 	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	sigset_t saved;
 
 	if (!file)
 		return -EINVAL;
 	if (!buffer)
 		return gmem_refuse(base->vm->engine, "no buffer");
-	freeze(file, start, end);
+	stop_all(file, start, end, &saved);
 	memcpy(file->memory + offset, buffer, bytes);
-	thaw(file, start, end);
+	resume_all(file, &saved);
 	return 0;
 }
 

@@ -19,21 +19,31 @@ static void forget_empty(struct emu_marks *marks)
 	}
 }
 
+int emu_marks_reserve(struct emu_marks *marks, size_t nr)
+{
+	struct emu_mark *mark;
+	size_t room;
+
+	forget_empty(marks);
+	if (nr <= marks->room - marks->nr)
+		return 0;
+	room = max(2 * marks->room, max(marks->nr + nr, (size_t)8));
+	mark = emu_fail_now() ? NULL :
+	       reallocarray(marks->mark, room, sizeof(*mark));
+	if (!mark)
+		return -ENOMEM;
+	marks->mark = mark;
+	marks->room = room;
+	return 0;
+}
+
 int emu_marks_add(struct emu_marks *marks, u64 start, u64 end)
 {
-	forget_empty(marks);
-	if (marks->nr == marks->room) {
-		size_t room = marks->room ? 2 * marks->room : 8;
-		struct emu_mark *mark;
+	int ret;
 
-		if (emu_fail_now())
-			return -ENOMEM;
-		mark = reallocarray(marks->mark, room, sizeof(*mark));
-		if (!mark)
-			return -ENOMEM;
-		marks->mark = mark;
-		marks->room = room;
-	}
+	ret = emu_marks_reserve(marks, 1);
+	if (ret)
+		return ret;
 	marks->mark[marks->nr++] = (struct emu_mark){ start, end };
 	return 0;
 }

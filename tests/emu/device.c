@@ -94,6 +94,27 @@ TEST(poisoned_page_refuses_and_kills_only_its_reader)
 	ASSERT_HOST_ZEROS(&env, 0, 8);
 }
 
+TEST(failed_poison_leaves_earlier_poison)
+{
+	struct env env;
+
+	env_open(&env, variant, 64, IN_PLACE_SHARED);
+	ASSERT_OK(gmem_emu_poison(env.file, PAGE, PAGE));
+	for (long steps = 0;; steps++) {
+		int ret;
+
+		gmem_emu_fail_after(steps);
+		ret = gmem_emu_poison(env.file, 0, 64 * PAGE);
+		gmem_emu_fail_after(-1);
+		ASSERT_HOST_REFUSED(&env, 1);
+		if (!ret)
+			break;
+		ASSERT_RET(ret, -ENOMEM);
+		ASSERT_HOST_ZEROS(&env, 2, 2);
+	}
+	ASSERT_HOST_REFUSED(&env, 63);
+}
+
 TEST(hole_cures_poison)
 {
 	struct env env;
