@@ -192,6 +192,7 @@ static bool vm_private(struct emu_vm *vm, u64 gpa)
 	const struct gmem_attr_map *map = smp_load_acquire(&vm->attributes);
 
 	return map && vm->ops->private_memory &&
+	       gpa >> EMU_PAGE_SHIFT < GMEM_ATTR_MAP_MAX_PAGES &&
 	       gmem_attr_map_get(map, gpa >> EMU_PAGE_SHIFT) & GMEM_ATTR_PRIVATE;
 }
 

@@ -209,6 +209,22 @@ TEST(memory_that_nobody_backs_is_mmio)
 	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
 }
 
+/* Attributes of the VM end where they can be set no more. */
+TEST(memory_beyond_all_attributes_is_mmio)
+{
+	struct gmem_guest_cmd cmd = {
+		.op = GMEM_GUEST_STORE, .addr = 1ull << 62, .size = 8, .value = 1,
+	};
+	struct gmem_exit exit = { 0 };
+	struct env env;
+
+	env_open(&env, variant, 1, IN_PLACE);
+	ASSERT_OK(gmem_vm_set_memory_attributes(env.vm, 1ull << 36, PAGE, PRIVATE));
+	ASSERT_RET(gmem_guest_exec(env_vcpu(&env, 0), &cmd, 1, 0, &exit), -EIO);
+	ASSERT_EQ(exit.reason, KVM_EXIT_MMIO);
+	ASSERT_EQ(exit.mmio.gpa, 1ull << 62);
+}
+
 TEST(ordinary_slot_is_the_vmms_memory)
 {
 	struct gmem_slot_options slot = {
