@@ -11,9 +11,13 @@
  *
  * Pages are counted in the file.  A page of a file is this model's page frame.
  *
- * Locks.  "Locked" below: the file's lock is held, no conversion runs and no
- * guest access to the range in question is under way.  Hooks on vCPU threads hold
- * nothing, and guest_access runs inside an access (see emu/access.c): it must
+ * Locks.  "Locked" below: the file's lock is held, no other conversion of the file
+ * runs and no guest access to the range in question is under way; with these
+ * exceptions, whose hooks see guests at work: policy_supported and authorise come
+ * before the range is invalidated; check, where nothing but private pages convert,
+ * and unmap_private come before vCPUs have left accesses that began earlier, so
+ * that an access may find what unmap_private did, and answers EMU_ACCESS_BUSY then.
+ * Hooks on vCPU threads hold nothing, and guest_access runs inside an access (see emu/access.c): it must
  * neither take the file's lock nor wait for anybody who does.
  */
 #ifndef EMU_PLATFORM_OPS_H
@@ -110,8 +114,9 @@ struct emu_access {
  * @host_run: optional.  May the host reach pages that guest_memfd calls shared:
  *	answers for @start in @allowed and returns the first page of [@start, @end)
  *	with another answer.  Asked before a page of a host's mapping becomes
- *	reachable and never afterwards: who changes the answer calls
- *	emu_host_update().  Runs in signal handlers, so no locks, no allocation.
+ *	reachable and never afterwards: who changes the answer outside a conversion,
+ *	under the file's lock, calls emu_views_show(), or hides first what the host
+ *	loses as gmem_emu_poison() does.  Runs in signal handlers, so no locks, no allocation.
  * @guest_access: optional.  Do the access, or say why not: translate, decrypt,
  *	check acceptance and the kind that the guest means.  Without it the bytes
  *	at @host are accessed: see emu_access_plain().

@@ -26,7 +26,7 @@
 #define EL2_CALL_PAGES	512ull
 
 struct pkvm_vm {
-	bool created;		/* at EL2, by the first vCPU that runs */
+	u32 created;		/* at EL2, by the first vCPU that runs */
 	bool reclaim;		/* GMEM_EMU_DESTRUCTIVE_RECLAIM */
 };
 
@@ -87,14 +87,9 @@ static int pkvm_vcpu_create(struct emu_vcpu *vcpu)
 
 static int pkvm_vcpu_enter(struct emu_vcpu *vcpu)
 {
-	struct emu_vm *vm = vcpu->vm;
-	struct pkvm_vm *pkvm = vm->platform_data;
+	struct pkvm_vm *pkvm = vcpu->vm->platform_data;
 
-	if (is_created(vm))
-		return 0;
-	pthread_mutex_lock(&vm->slots_lock);
-	smp_store_release(&pkvm->created, true);
-	pthread_mutex_unlock(&vm->slots_lock);
+	emu_first_run(vcpu->vm, &pkvm->created);
 	return 0;
 }
 
@@ -297,12 +292,6 @@ static s64 pkvm_guest_convert(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages,
 
 /* ---- conversions ---- */
 
-/* Asked for by nobody, and allowed all the same. */
-static bool is_forced(const struct emu_conversion *ec)
-{
-	return is_created(ec->file->vm) && !ec->conv.request;
-}
-
 /* The conversion's gfns, if they follow each other. */
 static bool contiguous_gfns(const struct emu_conversion *ec, u64 *gfn)
 {
@@ -347,8 +336,10 @@ static int pkvm_authorise(struct emu_conversion *ec)
 	}
 	if (READ_ONCE(pkvm->reclaim) &&
 	    (conv->policy == SET_MEMORY_ATTRIBUTES_CONTENT_ZERO ||
-	     conv->policy == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY))
+	     conv->policy == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY)) {
+		ec->forced = true;
 		return 0;
+	}
 	return -EPERM;
 }
 
@@ -373,7 +364,7 @@ static int pkvm_check(struct emu_conversion *ec, u64 start, u64 end,
 		*error_index = index;
 		if (state == EL2_POISON)
 			return -EHWPOISON;
-		if (state == EL2_PAGE_OWNED && !conv->to_private && !is_forced(ec))
+		if (state == EL2_PAGE_OWNED && !conv->to_private && !ec->forced)
 			return -EPERM;
 	}
 	return 0;
@@ -390,7 +381,7 @@ static bool pkvm_content(struct emu_conversion *ec, u64 start, u64 end,
 	u64 next;
 
 	(void)attrs;
-	if (content != SET_MEMORY_ATTRIBUTES_CONTENT_ZERO || is_forced(ec))
+	if (content != SET_MEMORY_ATTRIBUTES_CONTENT_ZERO || ec->forced)
 		return false;
 	for (; start < end; start = next) {
 		next = el2_host_run(ec->file, start, end, &allowed);

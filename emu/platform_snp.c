@@ -103,10 +103,7 @@ static int snp_vm_set_property(struct emu_vm *vm, u32 property, u64 value)
 /* The first run seals the launch. */
 static int snp_vcpu_enter(struct emu_vcpu *vcpu)
 {
-	struct snp_vm *snp = to_snp(vcpu->vm);
-
-	if (!READ_ONCE(snp->launched))
-		smp_store_release(&snp->launched, 1);
+	emu_first_run(vcpu->vm, &to_snp(vcpu->vm)->launched);
 	return 0;
 }
 

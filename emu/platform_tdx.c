@@ -81,10 +81,7 @@ static void tdx_vm_destroy(struct emu_vm *vm)
 /* The first run seals the launch. */
 static int tdx_vcpu_enter(struct emu_vcpu *vcpu)
 {
-	struct tdx_vm *tdx = to_tdx(vcpu->vm);
-
-	if (!READ_ONCE(tdx->finalized))
-		smp_store_release(&tdx->finalized, 1);
+	emu_first_run(vcpu->vm, &to_tdx(vcpu->vm)->finalized);
 	return 0;
 }
 
@@ -208,7 +205,8 @@ static enum emu_access_result page_accept(struct emu_vcpu *vcpu,
 			access->value = TDX_PAGE_ALREADY_ACCEPTED;
 			return EMU_ACCESS_DONE;
 		case TDX_SEPT_BLOCKED:
-			return fault_as_private(access);
+			/* A conversion began since, and is taking the page. */
+			return EMU_ACCESS_BUSY;
 		}
 		gmem_relax();
 	}

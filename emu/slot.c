@@ -229,6 +229,26 @@ void emu_slots_forget_file(struct emu_vm *vm, struct emu_file *file)
 	pthread_mutex_unlock(&vm->slots_lock);
 }
 
+void emu_first_run(struct emu_vm *vm, u32 *ran)
+{
+	if (smp_load_acquire(ran) == EMU_RAN)
+		return;
+	pthread_mutex_lock(&vm->slots_lock);
+	if (!READ_ONCE(*ran))
+		smp_store_release(ran, EMU_RUNS_SOON);
+	/* Whoever saw no sign of it finishes before the guest sees anything. */
+	for (u32 i = 0; vm->slots && i < vm->slots->nr; i++) {
+		struct emu_file *file = vm->slots->slot[i].file;
+
+		if (!file)
+			continue;
+		pthread_mutex_lock(&file->lock);
+		pthread_mutex_unlock(&file->lock);
+	}
+	smp_store_release(ran, EMU_RAN);
+	pthread_mutex_unlock(&vm->slots_lock);
+}
+
 u64 emu_next_binding(struct emu_file *file, u64 start, u64 end, u64 *first,
 		     u64 *gfn)
 {
