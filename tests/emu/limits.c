@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,6 +115,35 @@ TEST(lazy_page_may_be_populated_again_and_again)
 		ASSERT_OK(gmem_file_punch_hole(env.file, PAGE, PAGE));
 	}
 }
+
+/* ThreadSanitizer calls handlers with SIGBUS blocked. */
+#ifndef __SANITIZE_THREAD__
+static volatile unsigned char *touched;
+static volatile unsigned int ticks;
+
+static void touch(int signal)
+{
+	(void)signal;
+	ticks += 1u + *touched;
+}
+
+/* It would wait for the thread that it interrupts. */
+TEST(handler_touches_pages_that_its_thread_frees)
+{
+	const struct itimerval often = { { 0, 100 }, { 0, 100 } }, never = { 0 };
+	struct sigaction action = { .sa_handler = touch, .sa_flags = SA_RESTART };
+	struct env env;
+
+	open_lazy(&env, variant, 4, IN_PLACE);
+	ASSERT_OK(convert(&env, 1, 1, SHARED, ZERO));
+	touched = addr_of(&env, 1);
+	ASSERT(!sigaction(SIGALRM, &action, NULL));
+	ASSERT(!setitimer(ITIMER_REAL, &often, NULL));
+	while (ticks < 200)
+		ASSERT_OK(gmem_file_punch_hole(env.file, PAGE, PAGE));
+	ASSERT(!setitimer(ITIMER_REAL, &never, NULL));
+}
+#endif
 
 TEST(open_chunks_are_guarded_beyond_the_limit)
 {
