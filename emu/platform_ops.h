@@ -17,8 +17,8 @@
  * before the range is invalidated; check, where nothing but private pages convert,
  * and unmap_private come before vCPUs have left accesses that began earlier, so
  * that an access may find what unmap_private did, and answers EMU_ACCESS_BUSY then.
- * Hooks on vCPU threads hold nothing, and guest_access runs inside an access (see emu/access.c): it must
- * neither take the file's lock nor wait for anybody who does.
+ * Hooks on vCPU threads hold nothing, and guest_access runs inside an access (see
+ * emu/access.c): it must neither take the file's lock nor wait for anybody who does.
  */
 #ifndef EMU_PLATFORM_OPS_H
 #define EMU_PLATFORM_OPS_H
@@ -116,7 +116,8 @@ struct emu_access {
  *	with another answer.  Asked before a page of a host's mapping becomes
  *	reachable and never afterwards: who changes the answer outside a conversion,
  *	under the file's lock, calls emu_views_show(), or hides first what the host
- *	loses as gmem_emu_poison() does.  Runs in signal handlers, so no locks, no allocation.
+ *	loses as gmem_emu_poison() does.  Runs in signal handlers, so no locks, no
+ *	allocation.
  * @guest_access: optional.  Do the access, or say why not: translate, decrypt,
  *	check acceptance and the kind that the guest means.  Without it the bytes
  *	at @host are accessed: see emu_access_plain().
