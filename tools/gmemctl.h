@@ -6,6 +6,7 @@
 #define TOOLS_GMEMCTL_H
 
 #include <errno.h>
+#include <stdio.h>
 #include <gmem/gmem.h>
 
 enum {
@@ -56,6 +57,13 @@ struct target {
 
 /* False, and a message: @text is none of the names. */
 bool target_option(struct target *target, int opt, const char *text);
+
+/*
+ * All arguments of a command that takes only a target and --json.  STATUS_OK to
+ * go on; -1 if all is said; else a STATUS_*.
+ */
+int target_arguments(int argc, char **argv, struct target *target, bool *json,
+		     void (*usage)(FILE *to));
 
 /* All print why on stderr and return a STATUS_*. */
 int open_engine(const struct target *target, struct gmem_engine **enginep);

@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <getopt.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -386,39 +385,14 @@ static void usage(FILE *to)
 
 int cmd_matrix(int argc, char **argv)
 {
-	static const struct option options[] = {
-		TARGET_OPTIONS,
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct target target = TARGET_DEFAULT;
 	static struct shown shown;
 	bool json = false;
-	int opt, status;
+	int status;
 
-	while ((opt = getopt_long(argc, argv, TARGET_SHORT "jh", options, NULL)) != -1) {
-		switch (opt) {
-		case OPT_ENGINE:
-		case OPT_PLATFORM:
-			if (!target_option(&target, opt, optarg))
-				return STATUS_UNAVAILABLE;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			usage(stdout);
-			return STATUS_OK;
-		default:
-			usage(stderr);
-			return STATUS_UNAVAILABLE;
-		}
-	}
-	if (optind != argc) {
-		usage(stderr);
-		return STATUS_UNAVAILABLE;
-	}
+	status = target_arguments(argc, argv, &target, &json, usage);
+	if (status)
+		return status < 0 ? STATUS_OK : status;
 
 	/* Before the engine opens: it may want to handle SIGBUS first. */
 	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);

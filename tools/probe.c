@@ -2,7 +2,6 @@
 /*
  * gmemctl probe: the capabilities of every VM type, decoded.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -170,41 +169,16 @@ static int conclude(const struct gmem_engine *engine, const struct gmem_caps *al
 
 int cmd_probe(int argc, char **argv)
 {
-	static const struct option options[] = {
-		TARGET_OPTIONS,
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct target target = { .kind = GMEM_ENGINE_ANY, .all = true };
 	struct gmem_caps all[GMEM_VM_NR_PLATFORMS] = { 0 };
 	struct gmem_engine *engine;
 	struct utsname uts;
 	bool json = false;
-	int opt, status;
+	int status;
 
-	while ((opt = getopt_long(argc, argv, TARGET_SHORT "jh", options, NULL)) != -1) {
-		switch (opt) {
-		case OPT_ENGINE:
-		case OPT_PLATFORM:
-			if (!target_option(&target, opt, optarg))
-				return STATUS_UNAVAILABLE;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			usage(stdout);
-			return STATUS_OK;
-		default:
-			usage(stderr);
-			return STATUS_UNAVAILABLE;
-		}
-	}
-	if (optind != argc) {
-		usage(stderr);
-		return STATUS_UNAVAILABLE;
-	}
+	status = target_arguments(argc, argv, &target, &json, usage);
+	if (status)
+		return status < 0 ? STATUS_OK : status;
 
 	status = open_engine(&target, &engine);
 	if (status)

@@ -4,6 +4,7 @@
  * is none.
  */
 #define _GNU_SOURCE
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,6 +98,42 @@ static int open_any(const struct target *target, struct gmem_engine **enginep)
 	gmem_engine_close(*enginep);
 	*enginep = NULL;
 	return open_kind(GMEM_ENGINE_EMU, enginep);
+}
+
+int target_arguments(int argc, char **argv, struct target *target, bool *json,
+		     void (*usage)(FILE *to))
+{
+	static const struct option options[] = {
+		TARGET_OPTIONS,
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, TARGET_SHORT "jh", options, NULL)) != -1) {
+		switch (opt) {
+		case OPT_ENGINE:
+		case OPT_PLATFORM:
+			if (!target_option(target, opt, optarg))
+				return STATUS_UNAVAILABLE;
+			break;
+		case 'j':
+			*json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return -1;
+		default:
+			usage(stderr);
+			return STATUS_UNAVAILABLE;
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		return STATUS_UNAVAILABLE;
+	}
+	return STATUS_OK;
 }
 
 int open_engine(const struct target *target, struct gmem_engine **enginep)
