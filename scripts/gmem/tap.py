@@ -35,10 +35,15 @@ def parse(text, status=0):
     """Results of one program that wrote TAP and ended with an exit status.
 
     What was planned and never ended, and a bad exit status that no test
-    accounts for, are failures of their own.
+    accounts for, are failures of their own. The comments after a failure are its
+    reason.
     """
-    results, planned = [], None
+    results, planned, told = [], None, None
     for line in text.splitlines():
+        if told and line.startswith("#"):
+            told.reason = f"{told.reason}\n{line[1:].strip()}"
+            continue
+        told = None
         plan = PLAN.match(line)
         if plan:
             planned = int(plan.group(1))
@@ -52,7 +57,8 @@ def parse(text, status=0):
             reason = re.sub(r"^#\s*SKIP\s*", "", skip, flags=re.I)
             results.append(skipped(name, reason))
         elif bad:
-            results.append(failed(name, "not ok"))
+            told = failed(name, "not ok")
+            results.append(told)
         else:
             results.append(passed(name))
     if planned is not None and planned > len(results):
