@@ -8,6 +8,8 @@
 .SUFFIXES:
 
 CC := gcc
+# The kernel's names: x86_64 or arm64.
+ARCH ?= x86_64
 CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
 
 # Order matters: the library embeds the guest, the programs link the library.
@@ -33,6 +35,7 @@ help:
 	@echo 'make              build the library, the tools and the test programs'
 	@echo 'make kernel       build the kernel with in-place conversion'
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
+	@echo 'make kernel ARCH=arm64    a kernel for pKVM'
 	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
 	@echo 'make demo         show what conversions do on every platform, in emu'
 	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'
@@ -55,7 +58,7 @@ help:
 export KSRC GMEM_OFFLINE GMEM_REQUIRE_KERNEL
 
 kernel:
-	scripts/kernel-build $(CONFIG)
+	scripts/kernel-build --arch $(ARCH) $(CONFIG)
 
 kernel-coco:
 	scripts/kernel-build coco

@@ -3,7 +3,7 @@
  * The first process of the virtual machine that scripts/vm-run boots.
  *
  * Runs the jobs listed in /vm/jobs one after the other and reports over the
- * second serial port in frames: a type byte, a 32-bit little-endian length and
+ * terminal device that is its argument in frames: a type byte, a 32-bit little-endian length and
  * that many bytes. What a job leaves running is killed before the next starts.
  * gmem/vm.py is the other end.
  */
@@ -30,7 +30,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONTROL		"/dev/ttyS1"
 #define JOBS		"/vm/jobs"
 #define PULLS		"/vm/pull"
 #define CHUNK		4096
@@ -112,7 +111,7 @@ static void write_setting(const char *path, const char *value)
 	close(fd);
 }
 
-static void set_up(void)
+static void set_up(const char *device)
 {
 	struct termios mode;
 
@@ -129,11 +128,11 @@ static void set_up(void)
 	/* A busy host must not look like a lockup in here. */
 	write_setting("/proc/sys/kernel/watchdog_thresh", "60");
 
-	control = open(CONTROL, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	control = open(device, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (control < 0)
-		fail("%s: %m", CONTROL);
+		fail("%s: %m", device);
 	if (tcgetattr(control, &mode))
-		fail("%s: %m", CONTROL);
+		fail("%s: %m", device);
 	cfmakeraw(&mode);
 	tcsetattr(control, TCSANOW, &mode);
 }
@@ -331,12 +330,14 @@ static char *next_field(char **cursor, const char *end)
 	return field;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	size_t bytes;
 	char *jobs, *cursor;
 
-	set_up();
+	if (argc != 2)
+		fail("%d arguments, not the name of a device", argc - 1);
+	set_up(argv[1]);
 	jobs = read_file(JOBS, &bytes);
 	if (!jobs)
 		fail("%s: %m", JOBS);

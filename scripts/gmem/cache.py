@@ -3,6 +3,7 @@
 
     <cache>/linux-source-7.3_<version>_all.deb   the verified package
     <cache>/linux-7.3.4/                         pristine, never written again
+    <cache>/sysroot-arm64-<release>/             libraries for cross builds, sysroot.py
     <cache>/trees/<id>/                          one for each clone of the repository
     <cache>/ccache/                              compiler cache, unless CCACHE_DIR is set
 

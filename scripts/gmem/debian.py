@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
-"""Fetches one pinned Debian package through a private apt configuration.
+"""Fetches Debian packages through a private apt configuration.
 
 The machine's own sources are only read, to learn its mirrors; proxies and other
 transport settings in /etc/apt/apt.conf.d hold here too, for apt itself runs.
@@ -15,6 +15,7 @@ import tempfile
 from .console import say
 
 KEYRING = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+DEFAULT_MIRROR = "http://deb.debian.org/debian"
 DEBIAN_SUITE = re.compile(
     r"^(stable|oldstable|testing|sid|unstable|bookworm|trixie|forky|duke)"
     r"(-updates|-backports|-proposed-updates)?/?$")
@@ -72,19 +73,40 @@ def machine_mirrors(etc=pathlib.Path("/etc/apt")):
     return mirrors
 
 
-def fetch(package, version, suite, uri, into, log):
-    """Download package=version from uri's suite into a directory.
+def machine_suite(os_release=pathlib.Path("/etc/os-release")):
+    """The name of this machine's Debian release; None on another system."""
+    try:
+        lines = os_release.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split("=", 1) for line in lines if "=" in line)
+    if fields.get("ID", "").strip('"') != "debian":
+        return None
+    return fields.get("VERSION_CODENAME", "").strip('"') or None
 
-    Return: the file's path, or None, with the reason in log.
+
+def fetch(packages, suite, uri, into, log, architecture=None):
+    """Download packages ("name" or "name=version") from uri's suite.
+
+    architecture is the machine's own unless given.
+
+    Return: the files' paths in the directory into, or None, with the reason in
+    log.
     """
     with tempfile.TemporaryDirectory(prefix="apt.", dir=into) as name:
         work = pathlib.Path(name)
         (work / "lists" / "partial").mkdir(parents=True)
         (work / "archives" / "partial").mkdir(parents=True)
+        foreign = "" if architecture is None else f"""
+APT::Architecture "{architecture}";
+APT::Architectures "{architecture}";
+Dir::State::status "{work}/status";
+"""
+        (work / "status").touch()
         (work / "sources.list").write_text(
             f"deb [signed-by={KEYRING}] {uri} {suite} main\n", encoding="utf-8")
         # Given by -c, so read after /etc/apt and winning over it.
-        (work / "apt.conf").write_text(f"""
+        (work / "apt.conf").write_text(foreign + f"""
 Dir::Etc::SourceList "{work}/sources.list";
 Dir::Etc::SourceParts "-";
 Dir::State::Lists "{work}/lists";
@@ -112,15 +134,16 @@ Acquire::https::Timeout "20";
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
         if update.returncode:
             return None
-        say(f"downloading {package} {version} from {uri}")
+        say(f"downloading {' '.join(packages).replace('=', ' ')} from {uri}")
         live = sys.stderr.isatty()
         download = subprocess.run(
-            apt + ([] if live else ["-q"]) + ["download", f"{package}={version}"],
+            apt + ([] if live else ["-q"]) + ["download", *packages],
             cwd=work, stdin=subprocess.DEVNULL,
             stdout=sys.stderr if live else log, stderr=log, check=False)
-        found = list(work.glob(f"{package}_*.deb"))
-        if download.returncode or len(found) != 1:
+        found = sorted(work.glob("*.deb"))
+        if download.returncode or len(found) != len(packages):
             return None
-        target = pathlib.Path(into) / (found[0].name + ".new")
-        shutil.move(found[0], target)
-        return target
+        targets = [pathlib.Path(into) / (path.name + ".new") for path in found]
+        for path, target in zip(found, targets):
+            shutil.move(path, target)
+        return targets

@@ -13,9 +13,13 @@ S_IFDIR, S_IFREG, S_IFLNK, S_IFCHR = 0o040000, 0o100000, 0o120000, 0o020000
 
 
 class Initramfs:
-    """Collects entries; bytes() is a cpio archive in the kernel's format."""
+    """Collects entries; bytes() is a cpio archive in the kernel's format.
 
-    def __init__(self):
+    libraries tells what a program needs: {path in the machine: path here}.
+    """
+
+    def __init__(self, libraries=None):
+        self.libraries = libraries or needed_libraries
         self.entries = {}
         self._parents("/dev/console")
         self.entries["dev/console"] = (S_IFCHR | 0o600, b"", (5, 1))
@@ -48,10 +52,9 @@ class Initramfs:
         mode = 0o755 if os.stat(source).st_mode & stat.S_IXUSR else 0o644
         self.add_data(path, data, mode)
         if data[:4] == b"\x7fELF":
-            for library in needed_libraries(source):
+            for library, here in self.libraries(source).items():
                 if library.strip("/") not in self.entries:
-                    self.add_data(library, pathlib.Path(library).read_bytes(),
-                                  0o755)
+                    self.add_data(library, pathlib.Path(here).read_bytes(), 0o755)
 
     def bytes(self):
         out = []
@@ -76,11 +79,11 @@ def _record(number, name, mode, data, device):
 
 
 def needed_libraries(program):
-    """Absolute paths of the loader and libraries, empty for a static program."""
+    """{path: path} of the loader and libraries, empty for a static program."""
     run = subprocess.run(["ldd", str(program)], stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, check=False,
                          env={**os.environ, "LC_ALL": "C"})
     missing = re.findall(r"^\s*(\S+) => not found", run.stdout, re.M)
     if missing:
         raise Failure(f"{program} needs {', '.join(missing)}, not found here")
-    return re.findall(r"(?:=> )?(/\S+) \(0x", run.stdout)
+    return {path: path for path in re.findall(r"(?:=> )?(/\S+) \(0x", run.stdout)}

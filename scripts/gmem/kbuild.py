@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 from . import cache
+from .arch import X86_64
 from .console import Failure, Progress, end_group, say
 
 STEP = re.compile(rb"^  [A-Z][A-Z0-9_+-]*( \[[A-Z]\])? +\S")
@@ -25,10 +26,11 @@ NEUTRAL = ("RUSTC=false", "BINDGEN=false", "PAHOLE=false")
 
 
 class Maker:
-    """make for one kernel source tree."""
+    """make for one kernel source tree and one architecture."""
 
-    def __init__(self, source, jobs):
+    def __init__(self, source, jobs, arch=X86_64):
         self.source = source
+        self.arch = arch
         self.jobs = jobs
         self.ccache = shutil.which("ccache")
         self.environment = {key: value for key, value in os.environ.items()
@@ -50,21 +52,24 @@ class Maker:
         self.environment.setdefault("CCACHE_MAXSIZE", "3G")
 
     def compiler_identity(self):
+        gcc = f"{self.arch.prefix}gcc"
         try:
-            run = subprocess.run(["gcc", "--version"], stdout=subprocess.PIPE,
+            run = subprocess.run([gcc, "--version"], stdout=subprocess.PIPE,
                                  text=True, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise Failure("gcc does not run; './run test' installs what a "
-                          "build needs") from error
+            raise Failure(f"{gcc} does not run; './run setup' installs what a "
+                          "build needs", 2) from error
         return run.stdout.splitlines()[0]
 
-    def compiler(self):
-        return "ccache gcc" if self.ccache else "gcc"
+    def compiler(self, prefix=""):
+        return f"ccache {prefix}gcc" if self.ccache else f"{prefix}gcc"
 
     def run(self, targets, build, log, *, variables=(), label, total):
         """Make targets in build (O=). Return: how many steps were printed."""
         command = ["make", "-C", str(self.source), f"-j{self.jobs}",
-                   f"O={build}", "ARCH=x86_64", f"CC={self.compiler()}",
+                   f"O={build}", f"ARCH={self.arch.name}",
+                   f"CROSS_COMPILE={self.arch.prefix}",
+                   f"CC={self.compiler(self.arch.prefix)}",
                    f"HOSTCC={self.compiler()}", *NEUTRAL, *variables, *targets]
         return self.run_command(command, log, label=label, total=total)
 

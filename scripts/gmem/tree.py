@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 
 from . import cache
+from .arch import X86_64
 from .cache import REPO
 from .console import Failure, say
 
@@ -71,7 +72,8 @@ def check_ksrc(source):
 class Tree:
     """One clone's build tree in the cache."""
 
-    def __init__(self):
+    def __init__(self, arch=X86_64):
+        self.arch = arch
         ksrc = os.environ.get("KSRC")
         self.ksrc = pathlib.Path(ksrc).resolve() if ksrc else None
         identity = f"{REPO}\n{self.ksrc or ''}\n"
@@ -84,10 +86,10 @@ class Tree:
     def build_dir(self, config):
         # A direct child of the source, so kbuild uses relative paths and the
         # compiler cache serves other clones too.
-        return self.source / f"build-{config}"
+        return self.source / self.arch.build_name(config)
 
     def image(self, config):
-        return self.build_dir(config) / "arch" / "x86" / "boot" / "bzImage"
+        return self.build_dir(config) / self.arch.image
 
     def lock(self):
         return cache.lock(self.root / "lock", "another kernel build of this clone")

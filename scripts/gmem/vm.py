@@ -17,12 +17,13 @@ import subprocess
 import tempfile
 import time
 
-from . import dmesg, initramfs
+from . import dmesg, initramfs, sysroot
+from .arch import X86_64, Arch
 from .cache import REPO, lock
 from .console import Failure, end_group
 
 INIT_SOURCE = REPO / "scripts" / "vm-init.c"
-INIT = REPO / "build" / "vm" / "init"
+INIT_DIR = REPO / "build" / "vm"
 BUSYBOX = pathlib.Path("/bin/busybox")
 PR_SET_PDEATHSIG = 1
 HELLO = b"gmem-vm 1"
@@ -46,49 +47,76 @@ class Job:
     complaints: list = dataclasses.field(default_factory=list)
 
 
+def default_accel(arch):
+    """This machine's KVM may be asked for, but runs its own architecture only."""
+    return os.environ.get("GMEM_VM_ACCEL", "tcg") if not arch.prefix else "tcg"
+
+
 @dataclasses.dataclass
 class Machine:
     """What QEMU emulates."""
 
+    arch: Arch = X86_64
     accel: str = "tcg"
     cpus: int = 2
     memory: str = "2G"
     append: str = ""
-    qemu: str = "qemu-system-x86_64"
+    qemu: str = ""              # the architecture's own
 
     def command(self, kernel, initrd, console, control):
         accel = "tcg,thread=multi" if self.accel == "tcg" else self.accel
-        model = "EPYC,+svm,+npt" if self.accel == "tcg" else "host"
-        words = ["console=ttyS0", "panic=-1", "oops=panic", "rdinit=/init",
+        model = self.arch.cpu if self.accel == "tcg" else "host"
+        words = [f"console={self.arch.console}", "panic=-1", "oops=panic", "rdinit=/init",
                  "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120",
-                 self.append]
-        return [self.qemu, "-nodefaults", "-no-user-config", "-display", "none",
-                "-machine", "q35", "-accel", accel, "-cpu", model,
+                 self.arch.append, self.append, "--", self.arch.control]
+        return [self.qemu or self.arch.qemu, "-nodefaults", "-no-user-config", "-display", "none",
+                "-machine", self.arch.machine, "-accel", accel, "-cpu", model,
                 "-smp", str(self.cpus), "-m", self.memory, "-no-reboot",
                 "-monitor", "none",
                 "-kernel", str(kernel), "-initrd", str(initrd),
                 "-append", " ".join(word for word in words if word),
                 "-chardev", f"file,id=console,path={console}",
-                "-device", "isa-serial,chardev=console,index=0",
+                "-serial", "chardev:console",
                 "-chardev", f"socket,id=control,path={control}",
-                "-device", "isa-serial,chardev=control,index=1"]
+                *self.arch.control_device]
 
 
-def build_init():
+def build_init(arch):
     """Compile vm-init.c if it is newer than the program."""
-    with lock(INIT.parent / "lock", "another build of vm-init"):
-        if INIT.exists() and \
-                INIT.stat().st_mtime > INIT_SOURCE.stat().st_mtime:
-            return INIT
-        new = INIT.with_name("init.new")
+    init = INIT_DIR / f"init-{arch.name}"
+    with lock(INIT_DIR / "lock", "another build of vm-init"):
+        if init.exists() and \
+                init.stat().st_mtime > INIT_SOURCE.stat().st_mtime:
+            return init
+        new = init.with_name(f"{init.name}.new")
         run = subprocess.run(
-            ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", str(new),
+            [f"{arch.prefix}gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", str(new),
              str(INIT_SOURCE)], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False)
         if run.returncode:
             raise Failure(f"vm-init does not compile:\n{run.stdout}")
-        os.replace(new, INIT)
-        return INIT
+        os.replace(new, init)
+        return init
+
+
+def libraries_of(arch):
+    """What tells initramfs the libraries that a program of arch needs."""
+    if not arch.prefix:
+        return initramfs.needed_libraries
+    return lambda program: sysroot.needed_libraries(arch, program)
+
+
+def find_busybox(arch):
+    """A static busybox for arch."""
+    if not arch.prefix:
+        if not BUSYBOX.exists() or initramfs.needed_libraries(BUSYBOX):
+            raise Failure(f"{BUSYBOX} is not there or not static (package "
+                          "busybox-static)", 2)
+        return BUSYBOX
+    root = sysroot.find(arch)
+    return next(path for path in (root / "bin" / "busybox",
+                                  root / "usr" / "bin" / "busybox")
+                if path.exists())
 
 
 def _die_with_parent():
@@ -109,20 +137,20 @@ class Vm:
         self.boot_seconds = None
         self.console = ""
         self.complaints = []
-        self.image = initramfs.Initramfs()
-        if not shutil.which(self.machine.qemu):
-            raise Failure(f"{self.machine.qemu} is not installed (package "
-                          "qemu-system-x86)", 2)
-        if not BUSYBOX.exists() or initramfs.needed_libraries(BUSYBOX):
-            raise Failure(f"{BUSYBOX} is not there or not static (package "
-                          "busybox-static)", 2)
+        arch = self.machine.arch
+        self.image = initramfs.Initramfs(libraries_of(arch))
+        if not shutil.which(self.machine.qemu or arch.qemu):
+            raise Failure(f"{self.machine.qemu or arch.qemu} is not installed "
+                          f"(package {arch.qemu_package})", 2)
+        self.busybox = find_busybox(arch)
 
     def add_file(self, source, path):
         self.image.add_file(source, path)
 
     def _fill_image(self):
-        self.image.add_file(build_init(), "/init")
-        self.image.add_file(BUSYBOX, "/bin/busybox")
+        self.image.add_file(build_init(self.machine.arch), "/init")
+        self.image.add_file(self.busybox, "/bin/busybox")
+        # The same package for another architecture has the same applets.
         run = subprocess.run([str(BUSYBOX), "--list"], stdout=subprocess.PIPE,
                              text=True, check=True)
         for applet in run.stdout.split():
