@@ -154,7 +154,7 @@ TEST(no_access_while_a_conversion_changes_the_page)
 	start_guests(&env, runners);
 	for (int i = 0; i < ROUNDS; i++)
 		ASSERT_OK(convert(&env, 1, 1, i & 1 ? PRIVATE : SHARED,
-				  i & 2 ? ZERO : READABLE));
+				  i & 2 ? ZERO : KEEP));
 	stop_guests(runners);
 	ASSERT_EQ(met_conversion, 0);
 	ASSERT_EQ(met_access, 0);

@@ -44,28 +44,28 @@ static int read_into(struct env *env, uint64_t page)
 /* Both ways into the limit: opening every second chunk, guarding every second. */
 TEST(splits_stay_below_their_limit)
 {
-	const uint64_t nr = 32 * CHUNK;
+	const uint64_t nr = 16 * CHUNK;
 	struct env env;
 
 	env_open(&env, variant, nr, IN_PLACE);
 	set_limit(&env, GMEM_EMU_LIMIT_SPLITS, 6);
 	guest_fill(&env, 0, nr, 0x1000);
 	for (uint64_t page = 0; page < nr; page += 2 * CHUNK) {
-		ASSERT_OK(convert(&env, page, CHUNK, SHARED, READABLE));
+		ASSERT_OK(convert(&env, page, CHUNK, SHARED, KEEP));
 		ASSERT(splits(&env) <= 2 * 6);
 		ASSERT_HOST_READS(&env, page, 2, 0x1000 + page * WORDS);
 		ASSERT_HOST_REFUSED(&env, page + CHUNK);
 	}
-	ASSERT_OK(convert(&env, 0, nr, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, nr, SHARED, KEEP));
 	for (uint64_t page = 3; page < nr; page += 2 * CHUNK) {
-		ASSERT_OK(convert(&env, page, 1, PRIVATE, READABLE));
+		ASSERT_OK(convert(&env, page, 1, PRIVATE, KEEP));
 		ASSERT(splits(&env) <= 2 * 6);
 		ASSERT_HOST_REFUSED(&env, page);
 		ASSERT_HOST_READS(&env, page + 1, 2, 0x1000 + (page + 1) * WORDS);
 	}
 	ASSERT_OK(read_into(&env, nr - 1));
 	host_fill(&env, nr - 1, 1, 0x1000 + (nr - 1) * WORDS);
-	ASSERT_OK(convert(&env, 0, nr, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, nr, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, 0, nr, 0x1000);
 	ASSERT_EQ(splits(&env), 0);
 }
@@ -94,7 +94,7 @@ TEST(shared_memory_beyond_the_limit_is_populated_lazily)
 		ASSERT_HOST_REFUSED(&env, page + 1);
 	}
 	/* Guest and host meet in one page. */
-	ASSERT_OK(convert(&env, CHUNK + 1, 1, SHARED, READABLE));
+	ASSERT_OK(convert(&env, CHUNK + 1, 1, SHARED, KEEP));
 	guest_fill(&env, CHUNK + 1, 1, 0x77);
 	ASSERT_HOST_READS(&env, CHUNK + 1, 1, 0x77);
 }
@@ -151,14 +151,14 @@ TEST(open_chunks_are_guarded_beyond_the_limit)
 
 	open_lazy(&env, variant, 4 * CHUNK, IN_PLACE_SHARED);
 	host_fill(&env, CHUNK + 1, 3, 0x100);
-	ASSERT_OK(convert(&env, CHUNK + 2, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, CHUNK + 2, 1, PRIVATE, KEEP));
 	/* What was populated stays in reach of system calls. */
 	ASSERT_OK(read_into(&env, CHUNK + 1));
 	ASSERT_HOST_READS(&env, CHUNK + 3, 1, 0x100 + 2 * WORDS);
 	ASSERT_HOST_ZEROS(&env, CHUNK + 4, 1);
 	ASSERT_OK(read_into(&env, CHUNK + 4));
 	ASSERT_HOST_REFUSED(&env, CHUNK + 2);
-	ASSERT_OK(convert(&env, CHUNK + 2, 1, SHARED, READABLE));
+	ASSERT_OK(convert(&env, CHUNK + 2, 1, SHARED, KEEP));
 	ASSERT_HOST_READS(&env, CHUNK + 2, 1, 0x100 + WORDS);
 }
 

@@ -54,9 +54,9 @@ TEST(mprotect_refuses_what_would_exceed_the_limit)
 	ASSERT_UNIFORM(&env, 2 * done + 1, 1, 's');
 	ASSERT_HOST_READS(&env, 2 * done + 1, 1, 0x100 + (2 * done + 1) * WORDS);
 	/* What joins is possible still. */
-	ASSERT_OK(convert(&env, 0, 2 * done, PRIVATE, READABLE));
-	ASSERT_OK(convert(&env, 2 * done + 1, 1, PRIVATE, READABLE));
-	ASSERT_OK(convert(&env, 0, 256, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, 2 * done, PRIVATE, KEEP));
+	ASSERT_OK(convert(&env, 2 * done + 1, 1, PRIVATE, KEEP));
+	ASSERT_OK(convert(&env, 0, 256, SHARED, KEEP));
 	ASSERT_OK(gmem_emu_set_limit(env.engine, GMEM_EMU_LIMIT_SPLITS, 40, &used));
 	ASSERT_EQ(used, 0);
 }

@@ -53,7 +53,7 @@ TEST(checkerboard_over_64_gib)
 	env_open(&env, variant, nr, IN_PLACE);
 	maps = count_maps();
 	for (uint64_t page = 0; page < whole; page += 2)
-		ASSERT_OK(convert(&env, page, 1, SHARED, READABLE));
+		ASSERT_OK(convert(&env, page, 1, SHARED, KEEP));
 	for (uint64_t page = whole; page < nr; page += 2 * 1023)
 		ASSERT_OK(convert(&env, page, 1, SHARED, ZERO));
 	ASSERT(count_maps() < maps + 16);
@@ -78,13 +78,13 @@ TEST(private_pages_scattered_over_shared_64_gib)
 
 	env_open(&env, variant, nr, IN_PLACE_SHARED);
 	for (uint64_t page = 5; page < nr / 8; page += step) {
-		ASSERT_OK(convert(&env, page, 1, PRIVATE, READABLE));
+		ASSERT_OK(convert(&env, page, 1, PRIVATE, KEEP));
 		ASSERT_RET(read_into(&env, page), -EFAULT);
 		ASSERT_OK(read_into(&env, page + 1));
 		ASSERT_OK(read_into(&env, page - 1));
 	}
 	ASSERT_OK(read_into(&env, nr - 1));
-	ASSERT_OK(convert(&env, 0, nr, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, nr, SHARED, keep_policy(&env)));
 	ASSERT_OK(read_into(&env, 5));
 }
 
@@ -106,6 +106,8 @@ TEST(one_tib_opens_and_converts)
 	for (int i = 0; i < 3; i++) {
 		uint64_t *last = (uint64_t *)(addr_of(&env, nr) - 8);
 
+		if (!(variant->to_shared & variant->to_private & 1u << policies[i]))
+			continue;
 		ASSERT_OK(gmem_guest_store(env_vcpu(&env, 0), gpa_of(nr - 1), 1));
 		ASSERT_OK(convert_count(&env, 0, nr, SHARED, policies[i], &pages));
 		ASSERT_EQ(pages, nr);
@@ -129,7 +131,7 @@ TEST(system_calls_work_on_shared_memory_never_touched)
 	env_open(&env, variant, nr, IN_PLACE);
 	/* A whole chunk, parts of two, one page. */
 	ASSERT_OK(convert(&env, CHUNK - 3, CHUNK + 6, SHARED, ZERO));
-	ASSERT_OK(convert(&env, nr - 1, 1, SHARED, READABLE));
+	ASSERT_OK(convert(&env, nr - 1, 1, SHARED, KEEP));
 	for (uint64_t page = CHUNK - 4; page < 2 * CHUNK + 4; page++) {
 		bool shared = page >= CHUNK - 3 && page < 2 * CHUNK + 3;
 
@@ -138,8 +140,8 @@ TEST(system_calls_work_on_shared_memory_never_touched)
 	ASSERT_OK(read_into(&env, nr - 1));
 
 	/* Then a page of the whole chunk goes private. */
-	ASSERT_OK(convert(&env, 0, nr, SHARED, READABLE));
-	ASSERT_OK(convert(&env, 2 * CHUNK + 100, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, nr, SHARED, KEEP));
+	ASSERT_OK(convert(&env, 2 * CHUNK + 100, 1, PRIVATE, KEEP));
 	for (uint64_t page = 2 * CHUNK + 90; page < 2 * CHUNK + 110; page++)
 		ASSERT_RET(read_into(&env, page),
 			   page == 2 * CHUNK + 100 ? -EFAULT : 0);
@@ -169,14 +171,14 @@ TEST(contents_survive_chunks_that_change_their_guard)
 	env_open(&env, variant, nr, IN_PLACE);
 	guest_fill(&env, 0, nr, 0x1000);
 	for (int i = 0; i < 3; i++) {
-		ASSERT_OK(convert(&env, 0, nr, SHARED, READABLE));
+		ASSERT_OK(convert(&env, 0, nr, SHARED, KEEP));
 		ASSERT_HOST_READS(&env, CHUNK - 1, 2, 0x1000 + (CHUNK - 1) * WORDS);
-		ASSERT_OK(convert(&env, CHUNK + 7, 3, PRIVATE, READABLE));
+		ASSERT_OK(convert(&env, CHUNK + 7, 3, PRIVATE, KEEP));
 		ASSERT_HOST_READS(&env, 0, CHUNK + 7, 0x1000);
 		ASSERT_HOST_REFUSED(&env, CHUNK + 7);
 		ASSERT_HOST_REFUSED(&env, CHUNK + 9);
 		ASSERT_HOST_READS(&env, CHUNK + 10, 5, 0x1000 + (CHUNK + 10) * WORDS);
-		ASSERT_OK(convert(&env, 0, nr, PRIVATE, READABLE));
+		ASSERT_OK(convert(&env, 0, nr, PRIVATE, KEEP));
 		ASSERT_HOST_REFUSED(&env, 0);
 	}
 	ASSERT_GUEST_READS(&env, 0, nr, 0x1000);
@@ -196,14 +198,14 @@ TEST(views_that_start_anywhere_follow)
 	for (uint64_t page = from; page < from + pages; page++)
 		ASSERT_RET(read_into(&part, page),
 			   page >= CHUNK && page < 2 * CHUNK ? 0 : -EFAULT);
-	ASSERT_OK(convert(&env, 0, nr, SHARED, READABLE));
+	ASSERT_OK(convert(&env, 0, nr, SHARED, KEEP));
 	host_fill(&part, from, pages, 0x500);
 	ASSERT_HOST_READS(&env, from, pages, 0x500);
-	ASSERT_OK(convert(&env, from + 1, 1, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, from + 1, 1, PRIVATE, KEEP));
 	ASSERT_HOST_REFUSED(&part, from + 1);
 	ASSERT_HOST_READS(&part, from, 1, 0x500);
 	ASSERT_OK(gmem_file_unmap(env.file, memory, pages * PAGE));
-	ASSERT_OK(convert(&env, 0, nr, PRIVATE, READABLE));
+	ASSERT_OK(convert(&env, 0, nr, PRIVATE, KEEP));
 	ASSERT_GUEST_READS(&env, from, pages, 0x500);
 }
 
@@ -230,7 +232,7 @@ TEST(untouched_memory_is_not_populated)
 	env_open(&env, variant, 64 * CHUNK, IN_PLACE);
 	for (int i = 0; i < 3; i++) {
 		ASSERT_OK(convert(&env, 0, 64 * CHUNK, SHARED, ZERO));
-		ASSERT_OK(convert(&env, 0, 64 * CHUNK, PRIVATE, READABLE));
+		ASSERT_OK(convert(&env, 0, 64 * CHUNK, PRIVATE, KEEP));
 	}
 	ASSERT_OK(gmem_emu_set_limit(env.engine, GMEM_EMU_LIMIT_AHEAD, 1ull << 30,
 				     &used));
