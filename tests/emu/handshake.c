@@ -238,3 +238,134 @@ TEST(no_access_through_a_slot_that_is_gone)
 	stop_guests(runners);
 	ASSERT_EQ(met_no_slot, 0);
 }
+
+/* ---- conversions that a guest meets half-way, on the platforms themselves ---- */
+
+static const struct emu_platform_ops *real_ops;
+static struct emu_platform_ops held_platform;
+static u32 run_began;
+
+static struct emu_platform_ops *hold(struct env *env)
+{
+	struct emu_vm *vm = to_emu_vm(env->vm);
+
+	real_ops = vm->ops;
+	held_platform = *real_ops;
+	vm->ops = &held_platform;
+	return &held_platform;
+}
+
+/* Until somebody sets it, or has had time enough to do so. */
+static bool await(u32 *what)
+{
+	for (int i = 0; i < 100 && !set_in(what); i++)
+		usleep(1000);
+	return set_in(what);
+}
+
+static enum emu_access_result noted_access(struct emu_vcpu *vcpu,
+					   struct emu_access *access)
+{
+	add(&accesses, 1);
+	return real_ops->guest_access(vcpu, access);
+}
+
+static int check_until_the_guest_runs(struct emu_conversion *ec, u64 start, u64 end,
+				      unsigned int attrs, u64 *error_index)
+{
+	add(&conversions, 1);
+	while (!set_in(&run_began))
+		usleep(100);
+	if (await(&accesses))
+		add(&met_access, 1);
+	return real_ops->check ? real_ops->check(ec, start, end, attrs, error_index) : 0;
+}
+
+static void *convert_before_the_first_run(void *opaque)
+{
+	ASSERT_OK(gmem_file_convert(opaque, PAGE, PAGE, SHARED, ZERO, NULL));
+	return NULL;
+}
+
+/*
+ * A conversion that began when the VMM could convert freely went on while the guest
+ * ran, and took the guest's request for missing: a forced one, on pkvm.
+ */
+static void first_run_waits_for_conversions(const struct variant *variant)
+{
+	pthread_t thread;
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	hold(&env)->check = check_until_the_guest_runs;
+	held_platform.guest_access = noted_access;
+	ASSERT(!pthread_create(&thread, NULL, convert_before_the_first_run, env.file));
+	while (!set_in(&conversions))
+		usleep(100);
+	add(&run_began, 1);
+	/* Another page: the conversion itself is no obstacle to this. */
+	ASSERT_OK(gmem_guest_store(env_vcpu(&env, 0), gpa_of(3), 1));
+	pthread_join(thread, NULL);
+	ASSERT_EQ(met_access, 0);
+	ASSERT(set_in(&accesses));
+}
+
+ASKING_TEST(pkvm_first_run_waits_for_conversions)
+{
+	first_run_waits_for_conversions(variant);
+}
+
+TEST_WITH(snp_first_run_waits_for_conversions, NEEDS_SNP, 0)
+{
+	first_run_waits_for_conversions(variant);
+}
+
+TEST_WITH(tdx_first_run_waits_for_conversions, NEEDS_TDX, 0)
+{
+	first_run_waits_for_conversions(variant);
+}
+
+static u32 blocked;
+
+static void unmap_and_tell(struct emu_conversion *ec, u64 start, u64 end)
+{
+	real_ops->unmap_private(ec, start, end);
+	add(&blocked, 1);
+}
+
+/* An access that began before its page is blocked, and gets on afterwards. */
+static enum emu_access_result access_late(struct emu_vcpu *vcpu,
+					  struct emu_access *access)
+{
+	add(&accesses, 1);
+	if (!await(&blocked))
+		add(&met_conversion, 1);
+	return real_ops->guest_access(vcpu, access);
+}
+
+static void *load_from_page_1(void *opaque)
+{
+	uint64_t value = ~0ull;
+
+	ASSERT_OK(gmem_guest_load(opaque, gpa_of(1), &value));
+	ASSERT_EQ(value, 0);
+	return NULL;
+}
+
+/* It found a blocked entry, and the guest a fault on memory that nobody had taken. */
+TEST_WITH(tdx_access_waits_out_a_blocked_entry, NEEDS_TDX, 0)
+{
+	pthread_t thread;
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 1, 1, 0x100);
+	hold(&env)->unmap_private = unmap_and_tell;
+	held_platform.guest_access = access_late;
+	ASSERT(!pthread_create(&thread, NULL, load_from_page_1, env_vcpu(&env, 0)));
+	while (!set_in(&accesses))
+		usleep(100);
+	ASSERT_OK(convert(&env, 1, 1, SHARED, ZERO));
+	pthread_join(thread, NULL);
+	ASSERT_EQ(met_conversion, 0);
+}
