@@ -5,19 +5,20 @@
  * is in guest_arch.h, one for each of them:
  *
  *   guest_load(), guest_store()	one access of 1, 2, 4 or 8 bytes
- *   guest_map_gpa_range()		KVM_HC_MAP_GPA_RANGE, and how many pages were
- *					done, if the hypercall tells
+ *   guest_map_gpa_range()		KVM_HC_MAP_GPA_RANGE or what the machine has in
+ *					its place, and how many pages were done, if
+ *					the hypercall tells
  *   guest_exit()			tell the host that a list is done
  *   guest_barrier()			order mailbox accesses
  */
-#include "mailbox.h"
-#include "guest_arch.h"
-
 #define EINVAL	22
 #define EILSEQ	84
 
 /* attributes of KVM_HC_MAP_GPA_RANGE: bit 4 encrypted, bits 3:0 4 KiB pages */
 #define MAP_GPA_RANGE_ENCRYPTED	(1u << 4)
+
+#include "mailbox.h"
+#include "guest_arch.h"
 
 void guest_main(struct gmem_guest_mailbox *mb);
 

@@ -9,6 +9,11 @@
  * nothing backs: the store is the exit that tells the host.  With nothing new to
  * do the guest exits again at once, so it never polls.  While the guest runs, the
  * host writes nothing but @stop.
+ *
+ * On arm64 the guest begins with an exit of its own, by which it says that it has
+ * shared its mailbox (0), or that the hypercall for that failed or does not exist.
+ * In a protected VM the host must not touch the mailbox between the vCPU's first run
+ * and that exit.
  */
 #ifndef GMEM_GUEST_MAILBOX_H
 #define GMEM_GUEST_MAILBOX_H
