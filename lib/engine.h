@@ -66,12 +66,25 @@ struct gmem_file {
 	uint64_t flags;
 };
 
+/*
+ * Who may touch a mailbox, where the guest has to share it first.  A page that is
+ * the guest's alone is a SIGSEGV for the host.
+ */
+enum gmem_mailbox_state {
+	GMEM_MAILBOX_READY,	/* both */
+	GMEM_MAILBOX_LOADED,	/* the host, for the vCPU has not run yet */
+	GMEM_MAILBOX_TAKEN,	/* the guest, which runs and has not shared it */
+};
+
 struct gmem_vcpu {
 	struct gmem_vm *vm;
 	uint32_t id;
 	bool adopted;		/* the VMM may run it behind our back */
 	uint32_t last_exit;
 	struct gmem_guest_mailbox *mailbox;	/* or NULL: no guest program */
+	bool hello_due;		/* its first exit tells whether it shared the mailbox */
+	enum gmem_mailbox_state mailbox_state;	/* atomic */
+	bool stop;		/* for the mailbox, once that is ready; atomic */
 };
 
 /**
@@ -197,6 +210,10 @@ int gmem_slot_translate(struct gmem_vm *vm, uint64_t gpa, uint64_t bytes,
 
 /* lib/guest.c */
 int gmem_guest_attach(struct gmem_vcpu *vcpu);
+/* The vCPU is about to run. */
+void gmem_guest_runs(struct gmem_vcpu *vcpu);
+/* Its guest program said hello; @status: of sharing the mailbox. */
+int gmem_guest_came_up(struct gmem_vcpu *vcpu, int status);
 void gmem_guest_release(void *memory, pid_t owner);
 
 static inline bool gmem_page_aligned(uint64_t value)

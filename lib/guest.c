@@ -96,8 +96,13 @@ static int no_program(const struct gmem_vcpu *vcpu, const char *function)
 				"the vCPU does not run the guest program");
 }
 
-static bool list_pending(const struct gmem_guest_mailbox *mb)
+/* Also while the mailbox is out of reach: the guest is on its way to the list. */
+static bool list_pending(const struct gmem_vcpu *vcpu)
 {
+	const struct gmem_guest_mailbox *mb = vcpu->mailbox;
+
+	if (vcpu->mailbox_state == GMEM_MAILBOX_TAKEN)
+		return true;
 	return __atomic_load_n(&mb->done_seq, __ATOMIC_ACQUIRE) != mb->seq;
 }
 
@@ -113,22 +118,56 @@ GMEM_API int gmem_guest_start(struct gmem_vcpu *vcpu,
 	mb = vcpu->mailbox;
 	if (!mb)
 		return no_program(vcpu, __func__);
-	if (list_pending(mb))
+	if (list_pending(vcpu))
 		return gmem_refuse_with(vcpu->vm->engine, -EBUSY, __func__,
 					"a list is under way");
 
 	memcpy(mb->cmds, cmds, nr_cmds * sizeof(*cmds));
 	mb->nr_cmds = (uint32_t)nr_cmds;
 	mb->repeat = repeat;
+	__atomic_store_n(&vcpu->stop, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&mb->stop, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&mb->seq, mb->seq + 1, __ATOMIC_RELEASE);
 	return 0;
 }
 
+/* Whichever of these two comes second stops the guest. */
 GMEM_API void gmem_guest_stop(struct gmem_vcpu *vcpu)
 {
-	if (vcpu && vcpu->mailbox)
+	if (!vcpu || !vcpu->mailbox)
+		return;
+	__atomic_store_n(&vcpu->stop, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&vcpu->mailbox_state, __ATOMIC_SEQ_CST) ==
+	    GMEM_MAILBOX_READY)
 		__atomic_store_n(&vcpu->mailbox->stop, 1, __ATOMIC_RELAXED);
+}
+
+static void mailbox_ready(struct gmem_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->mailbox_state, GMEM_MAILBOX_READY, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&vcpu->stop, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&vcpu->mailbox->stop, 1, __ATOMIC_RELAXED);
+}
+
+void gmem_guest_runs(struct gmem_vcpu *vcpu)
+{
+	if (vcpu->mailbox_state == GMEM_MAILBOX_LOADED)
+		vcpu->mailbox_state = GMEM_MAILBOX_TAKEN;
+}
+
+int gmem_guest_came_up(struct gmem_vcpu *vcpu, int status)
+{
+	vcpu->hello_due = false;
+	if (vcpu->mailbox_state == GMEM_MAILBOX_READY)
+		return 0;
+	if (status) {
+		gmem_log(vcpu->vm->engine, GMEM_LOG_ERROR,
+			 "vCPU %u: the guest cannot share its mailbox: SMCCC status %d",
+			 vcpu->id, status);
+		return -EIO;
+	}
+	mailbox_ready(vcpu);
+	return 0;
 }
 
 GMEM_API int gmem_guest_finish(struct gmem_vcpu *vcpu,
@@ -143,7 +182,7 @@ GMEM_API int gmem_guest_finish(struct gmem_vcpu *vcpu,
 	mb = vcpu->mailbox;
 	if (!mb)
 		return no_program(vcpu, __func__);
-	if (list_pending(mb))
+	if (list_pending(vcpu))
 		return -EBUSY;
 
 	if (cmds)
@@ -168,6 +207,28 @@ GMEM_API int gmem_guest_abort(struct gmem_vcpu *vcpu)
 	return gmem_report(vcpu->vm->engine, ret);
 }
 
+static void log_unexpected(const struct gmem_vcpu *vcpu, const struct gmem_exit *exit)
+{
+	const struct gmem_engine *engine = vcpu->vm->engine;
+	uint64_t data = 0;
+
+	if (exit->reason != KVM_EXIT_MMIO) {
+		gmem_log(engine, GMEM_LOG_ERROR, "vCPU %u: unexpected exit, reason %u",
+			 vcpu->id, exit->reason);
+		return;
+	}
+	memcpy(&data, exit->mmio.data, sizeof(data));
+	if (exit->mmio.gpa == GMEM_GUEST_FAULT_GPA)
+		gmem_log(engine, GMEM_LOG_ERROR,
+			 "vCPU %u: exception in the guest, syndrome %#llx", vcpu->id,
+			 (unsigned long long)data);
+	else
+		gmem_log(engine, GMEM_LOG_ERROR,
+			 "vCPU %u: the guest %s %#llx, where no memory is", vcpu->id,
+			 exit->mmio.is_write ? "stored to" : "loaded from",
+			 (unsigned long long)exit->mmio.gpa);
+}
+
 /* Run to the end of the list; hypercalls are served, signals ignored. */
 static int run_list(struct gmem_vcpu *vcpu, uint32_t policy,
 		    struct gmem_exit *exit)
@@ -182,7 +243,7 @@ static int run_list(struct gmem_vcpu *vcpu, uint32_t policy,
 		switch (exit->reason) {
 		case GMEM_EXIT_GUEST_DONE:
 			/* Without news: the guest came up, and will look now. */
-			if (list_pending(vcpu->mailbox))
+			if (list_pending(vcpu))
 				continue;
 			return 0;
 		case KVM_EXIT_INTR:
@@ -195,9 +256,7 @@ static int run_list(struct gmem_vcpu *vcpu, uint32_t policy,
 		case KVM_EXIT_MEMORY_FAULT:
 			return -exit->error;
 		default:
-			gmem_log(vcpu->vm->engine, GMEM_LOG_ERROR,
-				 "vCPU %u: unexpected exit, reason %u",
-				 vcpu->id, exit->reason);
+			log_unexpected(vcpu, exit);
 			return -EIO;
 		}
 	}

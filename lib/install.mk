@@ -25,7 +25,7 @@ $(INSTALL_A): $(LIB_OBJS) lib/install.mk
 	$(AR) rcs $@ $(@D)/gmem.o
 
 .PHONY: install install-build
-install-build: $(LIB_SO) $(INSTALL_A) build/bin/gmemctl man
+install-build: $(LIB_SO) $(INSTALL_A) $(BUILD)/bin/gmemctl man
 
 install: install-build
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig' \
@@ -44,6 +44,6 @@ install: install-build
 		-e 's|@VERSION@|$(LIB_VERSION)|' -e 's|@LIBS@|$(GMEM_LIBS)|' \
 		lib/gmem.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/gmem.pc'
 	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/gmem.pc'
-	$(INSTALL) -m 755 build/bin/gmemctl '$(DESTDIR)$(BINDIR)'
+	$(INSTALL) -m 755 $(BUILD)/bin/gmemctl '$(DESTDIR)$(BINDIR)'
 	$(foreach section,$(MAN_SECTIONS),$(INSTALL) -m 644 $(MAN_OUT)/*.$(section) \
 		'$(DESTDIR)$(MANDIR)/man$(section)' &&) true

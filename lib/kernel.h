@@ -107,7 +107,7 @@ int kernel_vcpu_adopt(struct gmem_vm *vm, int fd, struct kvm_run *run,
 int kernel_arch_vm_type(struct kernel_engine *engine, uint32_t platform,
 			unsigned long *type);
 /* What every vCPU needs before it runs. */
-int kernel_arch_vcpu_init(struct kernel_engine *engine, struct kernel_vcpu *vcpu);
+int kernel_arch_vcpu_init(struct gmem_vm *vm, struct kernel_vcpu *vcpu);
 int kernel_arch_guest_prepare(struct gmem_vm *vm, void *memory);
 int kernel_arch_guest_enter(struct gmem_vcpu *vcpu);
 

@@ -35,7 +35,7 @@ int kernel_vcpu_create(struct gmem_vm *vm, uint32_t id, struct gmem_vcpu **vcpup
 		goto err_close;
 	}
 
-	ret = kernel_arch_vcpu_init(engine, vcpu);
+	ret = kernel_arch_vcpu_init(vm, vcpu);
 	if (ret)
 		goto err_unmap;
 
@@ -106,12 +106,14 @@ static void decode_exit(const struct kvm_run *run, struct gmem_exit *exit)
 	}
 }
 
-int kernel_vcpu_run(struct gmem_vcpu *base, struct gmem_exit *exit)
+static int run_once(struct gmem_vcpu *base, struct gmem_exit *exit)
 {
 	struct kernel_vcpu *vcpu = to_kernel_vcpu(base);
 	int ret;
 
-	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	/* Other reasons stay: by them KVM knows on arm64 what it has to complete. */
+	if (vcpu->run->exit_reason == KVM_EXIT_MEMORY_FAULT)
+		vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	ret = kernel_ioctl(vcpu->fd, KVM_RUN, NULL);
 	if (ret == -EINTR || ret == -EAGAIN) {
 		exit->reason = KVM_EXIT_INTR;
@@ -127,6 +129,20 @@ int kernel_vcpu_run(struct gmem_vcpu *base, struct gmem_exit *exit)
 	if (exit->reason == GMEM_EXIT_GUEST_DONE && !base->mailbox)
 		exit->reason = KVM_EXIT_MMIO;
 	return 0;
+}
+
+int kernel_vcpu_run(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
+{
+	int ret;
+
+	gmem_guest_runs(vcpu);
+	ret = run_once(vcpu, exit);
+	if (ret || exit->reason != GMEM_EXIT_GUEST_DONE || !vcpu->hello_due)
+		return ret;
+
+	memcpy(&ret, to_kernel_vcpu(vcpu)->run->mmio.data, sizeof(ret));
+	ret = gmem_guest_came_up(vcpu, ret);
+	return ret ? ret : run_once(vcpu, exit);
 }
 
 void kernel_vcpu_last_exit(struct gmem_vcpu *vcpu, struct gmem_exit *exit)

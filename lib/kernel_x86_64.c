@@ -55,8 +55,9 @@ int kernel_arch_vm_type(struct kernel_engine *engine, uint32_t platform,
 	return types > 0 && (types & (1 << *type)) ? 0 : -EOPNOTSUPP;
 }
 
-int kernel_arch_vcpu_init(struct kernel_engine *engine, struct kernel_vcpu *vcpu)
+int kernel_arch_vcpu_init(struct gmem_vm *vm, struct kernel_vcpu *vcpu)
 {
+	const struct kernel_engine *engine = to_kernel_engine(vm->engine);
 	struct kvm_cpuid2 *cpuid;
 	int ret;
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 # libgmem, static and shared.
 
-LIB_ARCH ?= $(shell $(CC) -dumpmachine | cut -d- -f1)
-LIB_OUT := build/lib
+LIB_ARCH ?= $(GUEST_ARCH)
+LIB_OUT := $(BUILD)/lib
 LIB_MAJOR := 0
 LIB_MINOR := 1.0
 LIB_VERSION := $(LIB_MAJOR).$(LIB_MINOR)
