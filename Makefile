@@ -7,10 +7,28 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-CC := gcc
-# The kernel's names: x86_64 or arm64.
+# The kernel's names: x86_64, or arm64, for which what runs in a VM is cross-built.
 ARCH ?= x86_64
 CONFIG := $(if $(filter-out 0,$(DEBUG)),debug,release)
+
+ifeq ($(ARCH),arm64)
+BUILD := build/arm64
+GUEST_ARCH := aarch64
+CROSS_COMPILE := aarch64-linux-gnu-
+# Libraries are looked for when something is first compiled.
+SYSROOT = $(eval SYSROOT := $(shell scripts/sysroot --arch $(ARCH)))$(or \
+	$(SYSROOT),$(error no libraries for $(ARCH), see above))
+CC = $(CROSS_COMPILE)gcc -isystem $(SYSROOT)/usr/include \
+	-isystem $(SYSROOT)/usr/include/aarch64-linux-gnu \
+	-L$(SYSROOT)/usr/lib/aarch64-linux-gnu
+AR := $(CROSS_COMPILE)ar
+else ifeq ($(ARCH),x86_64)
+BUILD := build
+CROSS_COMPILE :=
+CC := gcc
+else
+$(error ARCH is x86_64 or arm64, not '$(ARCH)')
+endif
 
 # Order matters: the library embeds the guest, the programs link the library.
 include guest/guest.mk
@@ -18,6 +36,13 @@ include lib/lib.mk
 include tests/oracle/oracle.mk
 include tools/tools.mk
 include tests/conformance/conformance.mk
+include tests/guest/guest-test.mk
+
+.PHONY: help all lib tools conformance
+
+ifeq ($(ARCH),arm64)
+all: lib tools conformance guest-test
+else
 include tests/emu/emu-tests.mk
 include tests/fuzz/fuzz.mk
 include tests/lib/lib-tests.mk
@@ -26,16 +51,17 @@ include tests/unit/unit.mk
 include bench/bench.mk
 include bench/emu.mk
 
-.PHONY: help all lib tools conformance unit unit-build unit-long bench
-.PHONY: kernel kernel-coco selftests test test-long demo clean distclean
+all: lib tools conformance guest-test examples unit-build
+endif
 
-all: lib tools conformance examples unit-build
+.PHONY: unit unit-build unit-long bench
+.PHONY: kernel kernel-coco selftests test test-long demo clean distclean
 
 help:
 	@echo 'make              build the library, the tools and the test programs'
 	@echo 'make kernel       build the kernel with in-place conversion'
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
-	@echo 'make kernel ARCH=arm64    a kernel for pKVM'
+	@echo 'make ARCH=arm64 [kernel]  the same for arm64, where pKVM is'
 	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
 	@echo 'make demo         show what conversions do on every platform, in emu'
 	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'

@@ -2,7 +2,7 @@
 # The emu engine and core/, as part of libgmem.  lib/lib.mk includes the objects;
 # programs that link libgmem.a statically need $(GMEM_LIBS), too.
 
-EMU_OUT := build/emu
+EMU_OUT := $(BUILD)/emu
 EMU_SRCS := $(addprefix emu/,access.c conversion.c device.c el2.c engine.c file.c \
 	guard_mprotect.c guard_uffd.c guest_view.c inject.c marks.c memory_crypt.c \
 	page_entry.c platform.c platform_pkvm.c platform_snp.c platform_sw.c \

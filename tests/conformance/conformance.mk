@@ -2,21 +2,21 @@
 # Behaviour tests against libgmem.  Linked statically, so that the program runs in
 # a test VM that holds nothing else.
 
-CONFORMANCE_OUT := build/tests/conformance
+CONFORMANCE_OUT := $(BUILD)/tests/conformance
 CONFORMANCE_SRCS := $(addprefix tests/conformance/,harness.c env.c pin.c stock.c \
 	policy.c destroy.c errors.c pins.c pkvm.c process.c bindings.c hypercall.c load.c \
 	race.c random.c adopt.c)
-CONFORMANCE_OBJS := $(patsubst %.c,build/%.o,$(CONFORMANCE_SRCS))
+CONFORMANCE_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(CONFORMANCE_SRCS))
 
 $(CONFORMANCE_OUT)/%.o: tests/conformance/%.c tests/conformance/conformance.mk
 	@mkdir -p $(@D)
 	$(CC) $(GMEM_CPPFLAGS) $(GMEM_CFLAGS) -pthread $(CFLAGS) -c -o $@ $<
 
-build/bin/conformance: $(CONFORMANCE_OBJS) $(ORACLE_OBJS) $(LIB_A)
+$(BUILD)/bin/conformance: $(CONFORMANCE_OBJS) $(ORACLE_OBJS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -pthread -o $@ $^ $(GMEM_LIBS)
 
 .PHONY: conformance
-conformance: build/bin/conformance
+conformance: $(BUILD)/bin/conformance
 
 -include $(CONFORMANCE_OBJS:.o=.d)
