@@ -5,6 +5,8 @@
 #   make emu-tests		all of them, plain, under ASan and UBSan, under TSan, with
 #			either guard
 #   make emu-build	only build them
+#   make emu-mutants	break the models of platforms and see that a test notices: part
+#			of make test-long
 
 EMU_TEST_OUT := build/emu-tests
 EMU_TEST_SRCS := $(addprefix tests/emu/,device.c fail.c handshake.c limits.c mprotect.c \
@@ -40,8 +42,13 @@ $(eval $(call emu_flavour,plain,))
 $(eval $(call emu_flavour,asan,-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all))
 $(eval $(call emu_flavour,tsan,-fsanitize=thread))
 
-.PHONY: emu-build emu-tests
+.PHONY: emu-build emu-tests emu-mutants
 emu-build: $(EMU_TEST_BINARIES)
 
 emu-tests: emu-build
 	tests/emu/run $(EMU_TEST_OUT)
+
+emu-mutants: $(addprefix $(EMU_TEST_OUT)/plain/,conformance emu-tests)
+	tests/emu/mutants
+
+test-long: emu-mutants
