@@ -5,8 +5,8 @@
 EMU_OUT := $(BUILD)/emu
 EMU_SRCS := $(addprefix emu/,access.c conversion.c device.c el2.c engine.c file.c \
 	guard_mprotect.c guard_uffd.c guest_view.c inject.c marks.c memory_crypt.c \
-	page_entry.c platform.c platform_pkvm.c platform_snp.c platform_sw.c \
-	platform_tdx.c platforms.c sigbus.c slot.c vcpu.c view.c)
+	page_entry.c platform.c platforms.c sigbus.c slot.c vcpu.c view.c) \
+	$(sort $(wildcard emu/platform_*.c))
 EMU_CORE_SRCS := $(addprefix core/,attr_map.c convert.c policy.c request.c)
 EMU_OBJS := $(patsubst %.c,$(EMU_OUT)/%.o,$(EMU_SRCS) $(EMU_CORE_SRCS)) \
 	$(EMU_OUT)/guest.o

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * What a modelled platform is to the engine: one table of hooks in one file,
- * emu/platform_<name>.c, and one row in emu/platforms.c.
+ * emu/platform_<name>.c, called emu_platform_<name>, and one row in emu/platforms.c.
  *
  * The engine owns guest_memfd: the file, its attribute map, who has it mapped,
  * the transaction, vCPU threads.  A platform owns what hardware and firmware do
@@ -79,9 +79,9 @@ struct emu_access {
 /**
  * struct emu_platform_ops - a platform
  * @name: for messages
- * @platform: enum gmem_vm_platform: the table's row
+ * @platform: enum gmem_vm_platform
  * @policies: row of core's support table; what @policy_supported and
- *	@policy_caps do by default
+ *	@policy_caps do by default, and not used if there are both
  * @private_memory: VMs of this platform have any: files can convert in place
  * @page_bytes: size of the platform's state for each page; 0: it has none.  The
  *	engine keeps it for every file: see emu_page_state().  All zeros is the
@@ -201,11 +201,5 @@ struct emu_platform_ops {
 
 /* emu/platforms.c: NULL for a platform that is not modelled. */
 const struct emu_platform_ops *emu_platform(u32 platform);
-
-extern const struct emu_platform_ops emu_platform_default;
-extern const struct emu_platform_ops emu_platform_sw;
-extern const struct emu_platform_ops emu_platform_pkvm;
-extern const struct emu_platform_ops emu_platform_snp;
-extern const struct emu_platform_ops emu_platform_tdx;
 
 #endif /* EMU_PLATFORM_OPS_H */

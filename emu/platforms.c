@@ -2,19 +2,27 @@
 /*
  * The platforms that are modelled: a row for each.
  */
-#include <gmem/gmem.h>
-
 #include "platform_ops.h"
 
-static const struct emu_platform_ops *const platforms[GMEM_VM_NR_PLATFORMS] = {
-	[GMEM_VM_DEFAULT] = &emu_platform_default,
-	[GMEM_VM_SW] = &emu_platform_sw,
-	[GMEM_VM_PKVM] = &emu_platform_pkvm,
-	[GMEM_VM_SNP] = &emu_platform_snp,
-	[GMEM_VM_TDX] = &emu_platform_tdx,
-};
+#define PLATFORMS(row)	\
+	row(default)	\
+	row(sw)		\
+	row(pkvm)	\
+	row(snp)	\
+	row(tdx)
+
+#define DECLARE(name)	extern const struct emu_platform_ops emu_platform_##name;
+#define LIST(name)	&emu_platform_##name,
+
+PLATFORMS(DECLARE)
+
+static const struct emu_platform_ops *const platforms[] = { PLATFORMS(LIST) };
 
 const struct emu_platform_ops *emu_platform(u32 platform)
 {
-	return platform < GMEM_VM_NR_PLATFORMS ? platforms[platform] : NULL;
+	for (size_t i = 0; i < sizeof(platforms) / sizeof(platforms[0]); i++) {
+		if (platforms[i]->platform == platform)
+			return platforms[i];
+	}
+	return NULL;
 }
