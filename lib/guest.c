@@ -152,7 +152,8 @@ static void mailbox_ready(struct gmem_vcpu *vcpu)
 void gmem_guest_runs(struct gmem_vcpu *vcpu)
 {
 	if (vcpu->mailbox_state == GMEM_MAILBOX_LOADED)
-		vcpu->mailbox_state = GMEM_MAILBOX_TAKEN;
+		__atomic_store_n(&vcpu->mailbox_state, GMEM_MAILBOX_TAKEN,
+				 __ATOMIC_RELAXED);
 }
 
 int gmem_guest_came_up(struct gmem_vcpu *vcpu, int status)
