@@ -41,7 +41,20 @@ struct target {
 	bool all;
 };
 
-#define TARGET_DEFAULT	{ .kind = GMEM_ENGINE_ANY, .platform = GMEM_VM_SW }
+/* The VM type that a kernel here converts without special hardware. */
+#ifdef __aarch64__
+#define OWN_PLATFORM		GMEM_VM_PKVM
+#define OWN_PLATFORM_NAME	"pkvm"
+#define OWN_PLATFORM_NEEDS	"with kvm-arm.mode=protected"
+#define KVM_NEEDS		"the kernel has to start at EL2"
+#else
+#define OWN_PLATFORM		GMEM_VM_SW
+#define OWN_PLATFORM_NAME	"sw"
+#define OWN_PLATFORM_NEEDS	"with CONFIG_KVM_SW_PROTECTED_VM"
+#define KVM_NEEDS		"load kvm_amd or kvm_intel"
+#endif
+
+#define TARGET_DEFAULT	{ .kind = GMEM_ENGINE_ANY, .platform = OWN_PLATFORM }
 
 /* For struct option tables; what getopt_long() returns for them. */
 #define OPT_ENGINE	'E'
@@ -53,7 +66,8 @@ struct target {
 #define TARGET_USAGE							\
 	"  -E, --engine=NAME     emu or kernel (kernel if /dev/kvm converts in place,\n" \
 	"                        else emu)\n"				\
-	"  -P, --platform=NAME   sw, pkvm, snp, tdx or all (sw)\n"
+	"  -P, --platform=NAME   sw, pkvm, snp, tdx or all (" \
+	OWN_PLATFORM_NAME ")\n"
 
 /* False, and a message: @text is none of the names. */
 bool target_option(struct target *target, int opt, const char *text);

@@ -163,7 +163,7 @@ static int conclude(const struct gmem_engine *engine, const struct gmem_caps *al
 		if (all[i].convert && is_wanted(target, i))
 			return STATUS_OK;
 	}
-	return report_unavailable(engine, &all[target->all ? GMEM_VM_SW :
+	return report_unavailable(engine, &all[target->all ? OWN_PLATFORM :
 					   target->platform]);
 }
 

@@ -151,8 +151,8 @@ int open_engine(const struct target *target, struct gmem_engine **enginep)
 		return STATUS_OK;
 	case -ENOENT:
 	case -ENODEV:
-		fputs("gmemctl: this machine has no KVM (/dev/kvm): load kvm_amd or "
-		      "kvm_intel" REMEDY ".\n", stderr);
+		fputs("gmemctl: this machine has no KVM (/dev/kvm): " KVM_NEEDS REMEDY
+		      ".\n", stderr);
 		return STATUS_UNAVAILABLE;
 	case -EACCES:
 	case -EPERM:
@@ -173,7 +173,7 @@ int report_unavailable(const struct gmem_engine *engine, const struct gmem_caps 
 		fprintf(stderr, "gmemctl: emu does not model '%s'.\n", platform);
 	else if (!caps->vm_available)
 		fprintf(stderr, "gmemctl: KVM cannot create a VM of type '%s' here: boot "
-			"a kernel with CONFIG_KVM_SW_PROTECTED_VM" REMEDY ".\n", platform);
+			"a kernel " OWN_PLATFORM_NEEDS REMEDY ".\n", platform);
 	else
 		fprintf(stderr, "gmemctl: this kernel does not convert memory of a VM of "
 			"type '%s' in place: boot one from 'make kernel'" REMEDY ".\n",
@@ -214,7 +214,7 @@ int for_each_target(const struct target *target,
 	}
 	if (!any) {
 		caps = (struct gmem_caps){ .size = sizeof(caps) };
-		gmem_engine_caps(engine, GMEM_VM_SW, &caps);
+		gmem_engine_caps(engine, OWN_PLATFORM, &caps);
 		status = report_unavailable(engine, &caps);
 	}
 	gmem_engine_close(engine);
