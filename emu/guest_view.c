@@ -5,6 +5,7 @@
  */
 #include "emu.h"
 #include "guest_view.h"
+#include "page_entry.h"
 
 #define VIEW_PRIVATE	GMEM_ATTR_PRIVATE
 #define VIEW_ASKED	GMEM_ATTR_DESTROYED
@@ -64,4 +65,44 @@ bool emu_guest_view_get(const struct emu_guest_view *view, u64 gfn,
 		gmem_attr_map_get(map, gfn) : 0;
 	*private_kind = attrs & VIEW_PRIVATE;
 	return attrs & VIEW_ASKED;
+}
+
+enum emu_access_result
+emu_guest_view_access(const struct emu_guest_view *view, struct emu_vcpu *vcpu,
+		      struct emu_access *access,
+		      enum emu_access_result (*access_private)(struct emu_vcpu *vcpu,
+							       struct emu_access *access,
+							       bool asked))
+{
+	bool actual = access->attrs & GMEM_ATTR_PRIVATE, meant, asked;
+
+	asked = emu_guest_view_get(view, access->gpa >> EMU_PAGE_SHIFT, &meant);
+	if (!asked)
+		meant = actual;
+	access->fault_private = meant;
+	if (meant != actual)
+		return EMU_ACCESS_FAULT;
+	if (meant)
+		return access_private(vcpu, access, asked);
+	if (emu_page_entry(access->file, access->index))
+		return EMU_ACCESS_FAULT;
+	return emu_access_plain(access);
+}
+
+s64 emu_guest_view_take(const struct emu_guest_view *view, struct emu_vcpu *vcpu,
+			u64 gfn, u64 nr_pages,
+			unsigned int (*take)(struct emu_vcpu *vcpu, u64 gfn),
+			unsigned int no_change)
+{
+	bool was_private, asked;
+	unsigned int answer;
+	s64 ret = 0;
+
+	for (u64 i = 0; i < nr_pages; i++) {
+		answer = take(vcpu, gfn + i);
+		asked = emu_guest_view_get(view, gfn + i, &was_private);
+		if (answer == no_change && asked && !was_private)
+			ret = -EEXIST;
+	}
+	return ret;
 }

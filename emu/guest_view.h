@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include "gmem_platform.h"
+#include "platform_ops.h"
 
 struct gmem_attr_map;
 
@@ -28,5 +29,25 @@ int emu_guest_view_set(struct emu_guest_view *view, u64 gfn, u64 nr_pages,
 /* Does it hold to a kind, and to which.  Takes no lock. */
 bool emu_guest_view_get(const struct emu_guest_view *view, u64 gfn,
 			bool *private_kind);
+/*
+ * An access as the guest means it.  @access_private does the private ones; @asked
+ * tells it whether the guest takes the page for its own.  Shared ones do not reach
+ * a page that has an entry.
+ */
+enum emu_access_result
+emu_guest_view_access(const struct emu_guest_view *view, struct emu_vcpu *vcpu,
+		      struct emu_access *access,
+		      enum emu_access_result (*access_private)(struct emu_vcpu *vcpu,
+							       struct emu_access *access,
+							       bool asked));
+/*
+ * The guest takes pages for its own, by @take, whose answer is @no_change if a page
+ * was validated, or accepted, already.  -EEXIST if the guest had given such a page
+ * away: then by whom.
+ */
+s64 emu_guest_view_take(const struct emu_guest_view *view, struct emu_vcpu *vcpu,
+			u64 gfn, u64 nr_pages,
+			unsigned int (*take)(struct emu_vcpu *vcpu, u64 gfn),
+			unsigned int no_change);
 
 #endif /* EMU_GUEST_VIEW_H */

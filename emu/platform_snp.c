@@ -240,38 +240,13 @@ static enum emu_access_result access_private(struct emu_vcpu *vcpu,
 static enum emu_access_result snp_guest_access(struct emu_vcpu *vcpu,
 					       struct emu_access *access)
 {
-	bool actual = access->attrs & GMEM_ATTR_PRIVATE, meant, asked;
-
-	asked = emu_guest_view_get(&to_snp(vcpu->vm)->view,
-				   access->gpa >> EMU_PAGE_SHIFT, &meant);
-	if (!asked)
-		meant = actual;
-	access->fault_private = meant;
-	if (meant != actual)
-		return EMU_ACCESS_FAULT;
-	if (meant)
-		return access_private(vcpu, access, asked);
-	/* With the C-bit clear the page has to be the hypervisor's. */
-	if (emu_page_entry(access->file, access->index))
-		return EMU_ACCESS_FAULT;
-	return emu_access_plain(access);
+	return emu_guest_view_access(&to_snp(vcpu->vm)->view, vcpu, access,
+				     access_private);
 }
 
-/* Asked for shared before, so its validation was taken back: by whom is it set? */
-static s64 validate_range(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages)
+static unsigned int validate(struct emu_vcpu *vcpu, u64 gfn)
 {
-	const struct emu_guest_view *view = &to_snp(vcpu->vm)->view;
-	bool was_private, asked;
-	unsigned int answer;
-	s64 ret = 0;
-
-	for (u64 i = 0; i < nr_pages; i++) {
-		answer = emu_snp_pvalidate(vcpu, gfn + i, true);
-		asked = emu_guest_view_get(view, gfn + i, &was_private);
-		if (answer == SNP_PVALIDATE_NO_CHANGE && asked && !was_private)
-			ret = -EEXIST;
-	}
-	return ret;
+	return emu_snp_pvalidate(vcpu, gfn, true);
 }
 
 static s64 snp_guest_convert(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages,
@@ -294,7 +269,8 @@ static s64 snp_guest_convert(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages,
 		return ret;
 	}
 	if (to_private)
-		ret = validate_range(vcpu, gfn, nr_pages);
+		ret = emu_guest_view_take(view, vcpu, gfn, nr_pages, validate,
+					  SNP_PVALIDATE_NO_CHANGE);
 	return ret ? ret : emu_guest_view_set(view, gfn, nr_pages, to_private);
 }
 

@@ -252,43 +252,14 @@ static enum emu_access_result access_private(struct emu_vcpu *vcpu,
 static enum emu_access_result tdx_guest_access(struct emu_vcpu *vcpu,
 					       struct emu_access *access)
 {
-	bool actual = access->attrs & GMEM_ATTR_PRIVATE, meant, asked;
-
-	asked = emu_guest_view_get(&to_tdx(vcpu->vm)->view,
-				   access->gpa >> EMU_PAGE_SHIFT, &meant);
-	if (!asked)
-		meant = actual;
-	access->fault_private = meant;
-	if (meant != actual)
-		return EMU_ACCESS_FAULT;
-	if (meant)
-		return access_private(vcpu, access, asked);
-	/* The TD's own page is not reached by the shared EPT, either. */
-	if (emu_page_entry(access->file, access->index))
-		return EMU_ACCESS_FAULT;
-	return emu_access_plain(access);
-}
-
-/* A page that is accepted already although the guest had given it away. */
-static s64 accept_range(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages)
-{
-	const struct emu_guest_view *view = &to_tdx(vcpu->vm)->view;
-	bool was_private, asked;
-	unsigned int answer;
-	s64 ret = 0;
-
-	for (u64 i = 0; i < nr_pages; i++) {
-		answer = emu_tdx_accept(vcpu, gfn + i);
-		asked = emu_guest_view_get(view, gfn + i, &was_private);
-		if (answer == TDX_PAGE_ALREADY_ACCEPTED && asked && !was_private)
-			ret = -EEXIST;
-	}
-	return ret;
+	return emu_guest_view_access(&to_tdx(vcpu->vm)->view, vcpu, access,
+				     access_private);
 }
 
 static s64 tdx_guest_convert(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages,
 			     bool to_private)
 {
+	struct emu_guest_view *view = &to_tdx(vcpu->vm)->view;
 	s64 ret;
 
 	if (gfn >= GMEM_ATTR_MAP_MAX_PAGES ||
@@ -296,9 +267,9 @@ static s64 tdx_guest_convert(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages,
 		return -EINVAL;
 	ret = emu_vcpu_exit_hypercall(vcpu, gfn, nr_pages, to_private);
 	if (!ret && to_private)
-		ret = accept_range(vcpu, gfn, nr_pages);
-	return ret ? ret : emu_guest_view_set(&to_tdx(vcpu->vm)->view, gfn, nr_pages,
-					      to_private);
+		ret = emu_guest_view_take(view, vcpu, gfn, nr_pages, emu_tdx_accept,
+					  TDX_PAGE_ALREADY_ACCEPTED);
+	return ret ? ret : emu_guest_view_set(view, gfn, nr_pages, to_private);
 }
 
 /* ---- conversions ---- */
