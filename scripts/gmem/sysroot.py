@@ -39,7 +39,7 @@ def _unpack(packages, target):
 
 def _fetch(arch, suite, root):
     """The packages' paths in the directory root."""
-    log_path = root / "fetch.log"
+    log_path = root / "sysroot.log"
     with open(log_path, "w", encoding="utf-8") as log:
         for uri in debian.machine_mirrors() or [debian.DEFAULT_MIRROR]:
             packages = debian.fetch(PACKAGES, suite, uri, root, log, arch.debian)
