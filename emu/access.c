@@ -36,8 +36,22 @@ static void access_end(struct emu_vcpu *vcpu)
 	smp_store_release(&vcpu->access_seq, vcpu->access_seq + 1);
 }
 
+static void mask_signals(sigset_t *unmasked)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	pthread_sigmask(SIG_BLOCK, &all, unmasked);
+}
+
 void emu_invalidate_begin(struct emu_file *file, u64 start, u64 end)
 {
+	file->masked = emu_faults_wait();
+	if (file->masked)
+		mask_signals(&file->unmasked);
+	__atomic_store_n(&file->inv_thread, pthread_self(), __ATOMIC_RELAXED);
 	WRITE_ONCE(file->inv_start, start);
 	WRITE_ONCE(file->inv_end, end);
 	full_barrier_store(&file->inv_active, 1);
@@ -49,12 +63,13 @@ void emu_invalidate_end(struct emu_file *file)
 
 	smp_store_release(&file->inv_active, 0);
 	__atomic_fetch_add(&vm->inv_seq, 1, __ATOMIC_SEQ_CST);
-	if (!full_barrier_load(&vm->inv_waiters))
-		return;
-
-	pthread_mutex_lock(&vm->wait_lock);
-	pthread_cond_broadcast(&vm->inv_done);
-	pthread_mutex_unlock(&vm->wait_lock);
+	if (full_barrier_load(&vm->inv_waiters)) {
+		pthread_mutex_lock(&vm->wait_lock);
+		pthread_cond_broadcast(&vm->inv_done);
+		pthread_mutex_unlock(&vm->wait_lock);
+	}
+	if (file->masked)
+		pthread_sigmask(SIG_SETMASK, &file->unmasked, NULL);
 }
 
 /*

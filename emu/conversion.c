@@ -286,7 +286,6 @@ int emu_file_set_attributes(struct gmem_file *base,
 			    struct kvm_memory_attributes2 *args)
 {
 	struct emu_file *file = to_emu_file(base);
-	sigset_t saved;
 	int ret;
 
 	if (!file->in_place)
@@ -299,8 +298,8 @@ int emu_file_set_attributes(struct gmem_file *base,
 	if (ret)
 		return ret;
 
-	emu_file_lock(file, &saved);
+	emu_file_lock(file);
 	ret = convert_locked(file, args);
-	emu_file_unlock(file, &saved);
+	emu_file_unlock(file);
 	return ret;
 }

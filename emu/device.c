@@ -68,31 +68,31 @@ GMEM_API int gmem_emu_unpin(struct gmem_file *base, uint64_t offset, uint64_t by
 }
 
 /* No vCPU and no signal handler looks at [start, end) between the two. */
-static void stop_all(struct emu_file *file, u64 start, u64 end, sigset_t *saved)
+static void stop_all(struct emu_file *file, u64 start, u64 end)
 {
-	emu_file_lock(file, saved);
+	emu_file_lock(file);
 	emu_invalidate_begin(file, start, end);
 	emu_quiesce(file->vm);
 	emu_quiesce_handlers(file);
 }
 
-static void resume_all(struct emu_file *file, const sigset_t *saved)
+static void resume_all(struct emu_file *file)
 {
 	emu_invalidate_end(file);
-	emu_file_unlock(file, saved);
+	emu_file_unlock(file);
 }
 
 /* The same for all of the file, to hide some of it. */
-static int freeze(struct emu_file *file, u64 start, u64 end, sigset_t *saved)
+static int freeze(struct emu_file *file, u64 start, u64 end)
 {
-	stop_all(file, 0, file->nr_pages, saved);
+	stop_all(file, 0, file->nr_pages);
 	return emu_views_prepare_hide(file, start, end);
 }
 
-static void thaw(struct emu_file *file, u64 start, u64 end, const sigset_t *saved)
+static void thaw(struct emu_file *file, u64 start, u64 end)
 {
 	emu_views_show(file, start, end, false);
-	resume_all(file, saved);
+	resume_all(file);
 }
 
 GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t bytes)
@@ -100,12 +100,11 @@ GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t b
 	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
-	sigset_t saved;
 	int ret;
 
 	if (!file)
 		return -EINVAL;
-	ret = freeze(file, start, end, &saved);
+	ret = freeze(file, start, end);
 	if (!ret)
 		ret = emu_marks_reserve(&file->poison, end - start);
 	if (!ret) {
@@ -113,7 +112,7 @@ GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t b
 			emu_marks_add(&file->poison, index, index + 1);
 		emu_views_hide(file, start, end);
 	}
-	thaw(file, start, end, &saved);
+	thaw(file, start, end);
 	return ret;
 }
 
@@ -124,7 +123,6 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 	unsigned int attrs = attributes ? GMEM_ATTR_PRIVATE : 0;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
-	sigset_t saved;
 	int ret;
 
 	if (!file)
@@ -133,7 +131,7 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 		return gmem_refuse(base->vm->engine, "unknown attribute");
 	if (!file->in_place)
 		return gmem_report(base->vm->engine, -ENOTTY);
-	ret = freeze(file, start, end, &saved);
+	ret = freeze(file, start, end);
 	if (!ret)
 		ret = gmem_attr_map_prepare(file->map, start, end, attrs);
 	if (!ret) {
@@ -141,7 +139,7 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 			emu_views_hide(file, start, end);
 		gmem_attr_map_commit(file->map, start, end, attrs);
 	}
-	thaw(file, start, end, &saved);
+	thaw(file, start, end);
 	return ret;
 }
 
@@ -151,15 +149,14 @@ GMEM_API int gmem_emu_read_memory(struct gmem_file *base, uint64_t offset,
 	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
-	sigset_t saved;
 
 	if (!file)
 		return -EINVAL;
 	if (!buffer)
 		return gmem_refuse(base->vm->engine, "no buffer");
-	stop_all(file, start, end, &saved);
+	stop_all(file, start, end);
 	memcpy(buffer, file->memory + offset, bytes);
-	resume_all(file, &saved);
+	resume_all(file);
 	return 0;
 }
 
@@ -169,15 +166,14 @@ GMEM_API int gmem_emu_write_memory(struct gmem_file *base, uint64_t offset,
 	struct emu_file *file = check_file(base, offset, bytes, __func__);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
-	sigset_t saved;
 
 	if (!file)
 		return -EINVAL;
 	if (!buffer)
 		return gmem_refuse(base->vm->engine, "no buffer");
-	stop_all(file, start, end, &saved);
+	stop_all(file, start, end);
 	memcpy(file->memory + offset, buffer, bytes);
-	resume_all(file, &saved);
+	resume_all(file);
 	return 0;
 }
 

@@ -140,6 +140,9 @@ struct emu_file {
 	u32 inv_active;
 	u64 inv_start;
 	u64 inv_end;
+	pthread_t inv_thread;
+	bool masked;		/* signals; @unmasked is what was before */
+	sigset_t unmasked;
 	/* Signal handlers that look at it. */
 	u32 handlers;
 };
@@ -235,12 +238,9 @@ int emu_file_get_attributes(struct gmem_file *file,
 			    struct kvm_memory_attributes2_run *run);
 int emu_file_load(struct gmem_file *file, uint64_t offset, const void *data,
 		  uint64_t bytes);
-/*
- * The file's lock, and what goes with it for whoever invalidates: a signal handler
- * of the VMM that touches a page in the way would wait for its own thread.
- */
-void emu_file_lock(struct emu_file *file, sigset_t *saved);
-void emu_file_unlock(struct emu_file *file, const sigset_t *saved);
+/* The file's lock; the VMM may be called when it is given back. */
+void emu_file_lock(struct emu_file *file);
+void emu_file_unlock(struct emu_file *file);
 /* Frees the memory; the caller holds the lock and has called ops->free. */
 void emu_file_drop(struct emu_file *file, u64 start, u64 end);
 /* The platform's state of a page. */
@@ -338,6 +338,8 @@ u64 emu_visible_run(struct emu_file *file, u64 start, u64 end, bool *visible);
 
 void emu_views_register(struct emu_view *view);
 void emu_views_unregister(struct emu_view *view);
+/* Whether faults on pages in the way wait.  Once it is true it stays so. */
+bool emu_faults_wait(void);
 int emu_sigbus_install(void);
 int emu_sigsegv_install(void);
 /* Visible pages are populated when they are touched from now on; @why is a literal. */
@@ -350,6 +352,10 @@ void emu_lazy_report(struct emu_engine *engine);
 /*
  * [start, end) is being invalidated: accesses of vCPUs and signal handlers to it
  * that begin from now on wait.  The caller holds the file's lock.
+ *
+ * A signal handler of the VMM would wait for its own thread.  So signals are masked
+ * where handlers of ours make somebody wait; if such a handler came just now, it
+ * sees whose thread it is, and the page is out of reach.
  */
 void emu_invalidate_begin(struct emu_file *file, u64 start, u64 end);
 void emu_invalidate_end(struct emu_file *file);

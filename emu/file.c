@@ -216,23 +216,16 @@ void emu_file_close(struct gmem_file *base)
 	free_file(file);
 }
 
-void emu_file_lock(struct emu_file *file, sigset_t *saved)
+void emu_file_lock(struct emu_file *file)
 {
-	sigset_t all;
-
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_BLOCK, &all, saved);
 	pthread_mutex_lock(&file->lock);
 }
 
-void emu_file_unlock(struct emu_file *file, const sigset_t *saved)
+void emu_file_unlock(struct emu_file *file)
 {
 	struct emu_engine *engine = file->vm->engine;
 
 	pthread_mutex_unlock(&file->lock);
-	pthread_sigmask(SIG_SETMASK, saved, NULL);
 	emu_lazy_report(engine);
 }
 
@@ -296,7 +289,6 @@ int emu_file_punch_hole(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 {
 	struct emu_file *file = to_emu_file(base);
 	u64 start = offset >> EMU_PAGE_SHIFT, end;
-	sigset_t saved;
 
 	if (!emu_own_process(file->vm->engine))
 		return -EIO;
@@ -306,7 +298,7 @@ int emu_file_punch_hole(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 	if (start >= end)
 		return 0;
 
-	emu_file_lock(file, &saved);
+	emu_file_lock(file);
 	emu_invalidate_begin(file, start, end);
 	emu_quiesce(file->vm);
 	emu_quiesce_handlers(file);
@@ -316,7 +308,7 @@ int emu_file_punch_hole(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 	/* Guarded pages lost their PTEs, and are visible still. */
 	emu_views_show(file, start, end, true);
 	emu_invalidate_end(file);
-	emu_file_unlock(file, &saved);
+	emu_file_unlock(file);
 	return 0;
 }
 
@@ -371,7 +363,6 @@ int emu_file_load(struct gmem_file *base, uint64_t offset, const void *data,
 	struct emu_file *file = to_emu_file(base);
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
-	sigset_t saved;
 	int ret = 0;
 
 	if (!file->vm->ops->load)
@@ -379,13 +370,13 @@ int emu_file_load(struct gmem_file *base, uint64_t offset, const void *data,
 	if (!emu_own_process(file->vm->engine) || READ_ONCE(file->vm->dead))
 		return -EIO;
 
-	emu_file_lock(file, &saved);
+	emu_file_lock(file);
 	emu_invalidate_begin(file, start, end);
 	emu_quiesce(file->vm);
 	for (u64 index = start; index < end && !ret; index++)
 		ret = load_page(file, index, (const char *)data +
 				((index - start) << EMU_PAGE_SHIFT));
 	emu_invalidate_end(file);
-	emu_file_unlock(file, &saved);
+	emu_file_unlock(file);
 	return ret;
 }

@@ -88,7 +88,7 @@ static int resolve_in_view(struct emu_view *view, void *addr)
 {
 	const struct timespec moment = { .tv_nsec = 50000 };
 	struct emu_file *file = view->file;
-	bool busy, visible = false;
+	bool busy, own = false, visible = false;
 	u64 index;
 	int ret = -EFAULT;
 
@@ -96,7 +96,10 @@ static int resolve_in_view(struct emu_view *view, void *addr)
 		(((u64)(uintptr_t)addr - (u64)(uintptr_t)view->addr) >> EMU_PAGE_SHIFT);
 	__atomic_fetch_add(&file->handlers, 1, __ATOMIC_SEQ_CST);
 	busy = emu_invalidated(file, index);
-	if (!busy) {
+	if (busy) {
+		own = pthread_equal(__atomic_load_n(&file->inv_thread, __ATOMIC_RELAXED),
+				    pthread_self());
+	} else {
 		emu_visible_run(file, index, index + 1, &visible);
 		if (visible &&
 		    try_again(file->vm, addr,
@@ -105,7 +108,7 @@ static int resolve_in_view(struct emu_view *view, void *addr)
 	}
 	__atomic_fetch_sub(&file->handlers, 1, __ATOMIC_SEQ_CST);
 
-	if (busy) {
+	if (busy && !own) {
 		nanosleep(&moment, NULL);
 		return 0;
 	}
@@ -232,10 +235,15 @@ static int install(int signal, void (*handler)(int, siginfo_t *, void *),
 		/* Before the other call: a fault may come in between. */
 		sigaction(signal, NULL, old);
 		ret = sigaction(signal, &action, NULL) ? -errno : 0;
-		*installed = !ret;
+		WRITE_ONCE(*installed, !ret);
 	}
 	pthread_mutex_unlock(&emu_views_lock);
 	return ret;
+}
+
+bool emu_faults_wait(void)
+{
+	return READ_ONCE(sigbus_installed) || READ_ONCE(sigsegv_installed);
 }
 
 int emu_sigbus_install(void)

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "../conformance/env.h"
@@ -368,4 +369,34 @@ TEST_WITH(tdx_access_waits_out_a_blocked_entry, NEEDS_TDX, 0)
 	ASSERT_OK(convert(&env, 1, 1, SHARED, ZERO));
 	pthread_join(thread, NULL);
 	ASSERT_EQ(met_conversion, 0);
+}
+
+static void *touched;
+static int touched_ret;
+
+/* As a signal handler of the VMM may, in the middle of its thread's conversion. */
+static bool touch_what_converts(struct emu_conversion *ec, u64 start, u64 end,
+				unsigned int attrs, u32 content)
+{
+	(void)start;
+	(void)end;
+	(void)attrs;
+	(void)content;
+	emu_lazy_enable(ec->file->vm->engine, "a test wants it");
+	touched_ret = try_read(touched, NULL, NULL);
+	return false;
+}
+
+/* Nobody else would end the conversion for which it would wait. */
+TEST(page_in_its_own_threads_way_is_out_of_reach)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	touched = addr_of(&env, 1);
+	ASSERT_HOST_REFUSED(&env, 1);
+	hold(&env)->content = touch_what_converts;
+	ASSERT_OK(convert(&env, 1, 1, SHARED, ZERO));
+	ASSERT_EQ(touched_ret, SIGBUS);
+	ASSERT_HOST_ZEROS(&env, 1, 1);
 }
