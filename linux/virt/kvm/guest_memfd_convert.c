@@ -50,6 +50,10 @@ struct gmem_file_conversion {
 	struct kvm *kvm;
 	struct address_space *mapping;
 
+	/* The guest decides, and was not asked: its pages go by force. */
+	bool guest_decides;
+	bool by_force;
+
 	/* vCPUs that fault on the range retry; see gmem_invalidate_start(). */
 	bool invalidating;
 
@@ -134,6 +138,44 @@ static int gmem_op_supported(struct gmem_conversion *conv)
 	return 0;
 }
 
+/* The gfns of the whole request, if they follow each other. */
+static bool gmem_contiguous_gfns(struct gmem_file_conversion *fc, gfn_t *gfn)
+{
+	pgoff_t start = fc->conv.start, end = start + fc->conv.nr_pages, index, next;
+	struct kvm_gfn_range range;
+
+	*gfn = 0;
+	for (index = start; index < end; index = next) {
+		next = gmem_next_binding(fc->f, index, end, &range);
+		if (!next || next - index != range.end - range.start)
+			return false;
+		if (index == start)
+			*gfn = range.start;
+		else if (range.start != *gfn + (index - start))
+			return false;
+	}
+
+	return true;
+}
+
+static int gmem_op_authorise(struct gmem_conversion *conv)
+{
+	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
+	gfn_t gfn;
+	int r;
+
+	if (!fc->guest_decides)
+		return 0;
+
+	if (!gmem_contiguous_gfns(fc, &gfn))
+		return -EPERM;
+
+	r = kvm_arch_gmem_authorise(fc->kvm, gfn, conv->nr_pages, conv);
+	fc->by_force = r > 0;
+
+	return min(r, 0);
+}
+
 /*
  * While an invalidation is in progress a vCPU that faults on the range spins.
  * One that waits for the invalidate lock sleeps, and that lock keeps new faults
@@ -189,12 +231,16 @@ static void gmem_op_end(struct gmem_conversion *conv)
 
 /*
  * Zap only mappings of the kind that goes away: zapping private memory that
- * stays private loses its contents on some platforms.
+ * stays private loses its contents on some platforms.  A guest that decides
+ * itself keeps its mappings.
  */
 static void gmem_zap_guest(struct gmem_file_conversion *fc, pgoff_t start,
 			   pgoff_t end, enum kvm_gfn_range_filter filter)
 {
 	struct kvm_gfn_range range;
+
+	if (fc->guest_decides)
+		return;
 
 	KVM_MMU_LOCK(fc->kvm);
 	while ((start = gmem_next_binding(fc->f, start, end, &range))) {
@@ -364,15 +410,44 @@ static int gmem_check_folio(struct gmem_file_conversion *fc, struct folio *folio
 	}
 }
 
+static int gmem_check_guest(struct gmem_file_conversion *fc, pgoff_t start,
+			    pgoff_t end, u64 *error_index)
+{
+	struct kvm_gfn_range range;
+	pgoff_t next;
+	gfn_t bad;
+	int r;
+
+	while ((next = gmem_next_binding(fc->f, start, end, &range))) {
+		r = kvm_arch_gmem_check(fc->kvm, &range, fc->conv.to_private,
+					fc->by_force, &bad);
+		if (r) {
+			*error_index = next - (range.end - bad);
+			return r;
+		}
+		start = next;
+	}
+
+	return 0;
+}
+
 static int gmem_op_check(struct gmem_conversion *conv, u64 start, u64 end,
 			 bool exclusive, u32 content, u64 *error_index)
 {
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
+	int r;
 
 	gmem_invalidate_end(fc);
 
-	return gmem_for_each_folio(fc, start, end, gmem_check_folio, exclusive,
-				   error_index);
+	r = gmem_for_each_folio(fc, start, end, gmem_check_folio, exclusive,
+				error_index);
+
+	/* What is destroyed is taken from the guest, whatever it has. */
+	if (!r && fc->guest_decides &&
+	    conv->policy != SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY)
+		r = gmem_check_guest(fc, start, end, error_index);
+
+	return r;
 }
 
 static int gmem_op_interrupted(struct gmem_conversion *conv)
@@ -380,14 +455,37 @@ static int gmem_op_interrupted(struct gmem_conversion *conv)
 	return signal_pending(current) ? -EINTR : 0;
 }
 
-/* Owe zeros: every path that hands out a folio clears one not up to date. */
+/*
+ * Owe zeros: every path that hands out a folio clears one not up to date.  What
+ * the guest keeps is not handed out to it again, so that is cleared here.
+ */
 static int gmem_owe_zeros(struct gmem_file_conversion *fc, struct folio *folio,
 			  bool exclusive)
 {
+	pgoff_t index = folio->index;
+	struct kvm_gfn_range range;
+
+	if (fc->guest_decides && gmem_next_binding(fc->f, index, index + 1, &range) &&
+	    kvm_arch_gmem_clear(fc->kvm, range.start, folio_page(folio, 0)))
+		return 0;
+
 	folio_lock(folio);
 	folio_clear_uptodate(folio);
 	folio_unlock(folio);
 	return 0;
+}
+
+/* Take from the guest what it would keep otherwise. */
+static void gmem_reclaim(struct gmem_file_conversion *fc, pgoff_t start, pgoff_t end)
+{
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_REQUESTS
+	struct kvm_gfn_range range;
+
+	KVM_MMU_LOCK(fc->kvm);
+	while ((start = gmem_next_binding(fc->f, start, end, &range)))
+		kvm_arch_gmem_invalidate_range(fc->kvm, &range);
+	KVM_MMU_UNLOCK(fc->kvm);
+#endif
 }
 
 static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
@@ -397,6 +495,10 @@ static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
 	u64 ignored;
 
 	gmem_invalidate_start(fc);
+
+	if (fc->by_force || (fc->guest_decides &&
+			     content == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY))
+		gmem_reclaim(fc, start, end);
 
 	switch (content) {
 	case SET_MEMORY_ATTRIBUTES_CONTENT_ZERO:
@@ -444,11 +546,20 @@ static int gmem_op_platform(struct gmem_conversion *conv, u64 start, u64 end,
 				    &ignored);
 #endif
 
+	if (fc->guest_decides && conv->to_private) {
+		struct kvm_gfn_range range;
+		pgoff_t index = start;
+
+		while ((index = gmem_next_binding(fc->f, index, end, &range)))
+			kvm_arch_gmem_unshare(fc->kvm, &range);
+	}
+
 	return READ_ONCE(fc->kvm->vm_dead) ? -EIO : 0;
 }
 
 static const struct gmem_convert_ops kvm_gmem_convert_ops = {
 	.supported	= gmem_op_supported,
+	.authorise	= gmem_op_authorise,
 	.begin		= gmem_op_begin,
 	.unmap_shared	= gmem_op_unmap_shared,
 	.flush		= gmem_op_flush,
@@ -473,21 +584,25 @@ int kvm_gmem_convert(struct file *file, const struct kvm_memory_attributes2 *arg
 			.nr_pages = args->size >> PAGE_SHIFT,
 			.policy = args->content_policy,
 			.to_private = args->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE,
+			.error_index = args->offset >> PAGE_SHIFT,
 		},
 		.f = f,
 		.kvm = f->kvm,
 		.mapping = inode->i_mapping,
+		.guest_decides = kvm_arch_gmem_guest_decides(f->kvm),
 	};
+	bool begun;
 	int r;
 
-	*error_index = fc.conv.start;
+	begun = kvm_arch_gmem_begin(f->kvm);
 
-	if (down_write_killable(&inode->i_mapping->invalidate_lock))
-		return -EINTR;
+	r = down_write_killable(&inode->i_mapping->invalidate_lock);
+	if (!r) {
+		r = gmem_convert(&fc.conv);
+		filemap_invalidate_unlock(inode->i_mapping);
+	}
 
-	r = gmem_convert(&fc.conv);
-
-	filemap_invalidate_unlock(inode->i_mapping);
+	kvm_arch_gmem_end(f->kvm, begun);
 
 	*converted = fc.conv.converted;
 	*error_index = fc.conv.error_index;

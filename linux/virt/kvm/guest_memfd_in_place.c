@@ -97,6 +97,30 @@ bool kvm_gmem_gfn_is_private(const struct kvm_memory_slot *slot, gfn_t gfn)
 }
 EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_gfn_is_private);
 
+bool kvm_gmem_gfn_is_destroyed(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return kvm_gmem_attrs_destroyed(slot->gmem.attrs,
+					gfn - slot->base_gfn + slot->gmem.pgoff);
+}
+
+struct file *kvm_gmem_hold_conversions(struct kvm_memory_slot *slot)
+{
+	struct file *file = get_file_active(&slot->gmem.file);
+
+	if (file)
+		filemap_invalidate_lock_shared(file->f_mapping);
+	return file;
+}
+
+void kvm_gmem_let_conversions(struct file *file)
+{
+	if (!file)
+		return;
+
+	filemap_invalidate_unlock_shared(file->f_mapping);
+	fput(file);
+}
+
 u64 kvm_gmem_memory_attributes(struct kvm *kvm)
 {
 	if (!kvm || kvm_gmem_arch_content_policies(kvm))

@@ -39,6 +39,16 @@ void kvm_gmem_attrs_put(struct kvm_gmem_attrs *attrs);
 bool kvm_gmem_attrs_private(const struct kvm_gmem_attrs *attrs, pgoff_t index);
 bool kvm_gmem_attrs_destroyed(const struct kvm_gmem_attrs *attrs, pgoff_t index);
 
+/* As kvm_gmem_gfn_is_private(): for slots that convert in place. */
+bool kvm_gmem_gfn_is_destroyed(const struct kvm_memory_slot *slot, gfn_t gfn);
+
+/*
+ * Nothing in the slot's file is converted in between.  Called under SRCU; no file
+ * is left (and none is returned) if it was closed, and then nobody converts.
+ */
+struct file *kvm_gmem_hold_conversions(struct kvm_memory_slot *slot);
+void kvm_gmem_let_conversions(struct file *file);
+
 u64 kvm_gmem_in_place_flags(struct kvm *kvm);
 long kvm_gmem_ioctl(struct file *file, unsigned int ioctl, unsigned long arg);
 

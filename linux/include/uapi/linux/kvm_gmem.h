@@ -31,6 +31,14 @@
 #define KVM_GMEM_POLICY_ZERO_ONLY_SCRUBS		14
 
 /*
+ * KVM_ENABLE_CAP with KVM_CAP_GUEST_MEMFD_CONTENT_POLICIES, in args[0], on arm64's
+ * protected VMs before their first run: a conversion under ZERO or DESTROY that the
+ * guest did not ask for takes the pages from it by force instead of being refused.
+ * They are scrubbed, and the guest does not get them back.
+ */
+#define KVM_GMEM_DESTRUCTIVE_RECLAIM			(1ULL << 0)
+
+/*
  * KVM_CREATE_GUEST_MEMFD: track private and shared for each page of the file,
  * and convert in place.  Needs GUEST_MEMFD_FLAG_MMAP.  Announced by
  * KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES, not by KVM_CAP_GUEST_MEMFD_FLAGS.

@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd files that convert in place, under arm64's VMs.
+ *
+ * A protected VM decides itself what it shares.  EL2 keeps who owns which page and
+ * has the last word; this file is what EL1 adds to it, so that guest_memfd, EL2 and
+ * the VMM end up with one opinion:
+ *
+ *   MEM_SHARE	 The guest's call comes here.  EL2 shares each page, since the guest
+ *		 asks for it (it looks itself); then the vCPU posts its request and
+ *		 the VMM is told.
+ *   MEM_UNSHARE EL2 does nothing yet; the same otherwise.
+ *   conversion	 has to match a posted request.  Towards private EL2 takes the page
+ *		 from the host as the last step.
+ *   re-entry	 The request ends.  Shares that guest_memfd does not know of are taken
+ *		 back, and the guest is told how much of what it asked for is so.
+ *
+ * A page is given to the guest by its first fault, or by MEM_SHARE, and taken back
+ * before the file frees it.  EL2 poisons its place then: what the guest lost by
+ * force does not come back.
+ *
+ * Ordinary memory has no VMM to ask: EL2 does at once what the guest asked for.
+ */
+#include <linux/kvm_host.h>
+#include <linux/kvm_para.h>
+
+#include <asm/kvm_mmu.h>
+#include <asm/kvm_pkvm.h>
+#include <kvm/arm_hypercalls.h>
+
+#include "gmem_platform.h"
+#include "gmem/convert.h"
+#include "gmem/policy.h"
+#include "gmem/request.h"
+#include "guest_memfd_convert.h"
+#include "guest_memfd_in_place.h"
+
+/* Between two of these others get their turn. */
+#define PKVM_PAGES_AT_ONCE	512
+
+static_assert(sizeof(struct gmem_request) ==
+	      sizeof_field(struct pkvm_mem_request, word));
+
+static struct gmem_request *vcpu_request(struct kvm_vcpu *vcpu)
+{
+	return (struct gmem_request *)&vcpu->arch.mem_request.word;
+}
+
+/* ---- what the VM offers ---- */
+
+/* Memory of a plain VM is private by the file's word alone. */
+static enum gmem_platform kvm_arm_gmem_platform(struct kvm *kvm)
+{
+	return kvm_vm_is_protected(kvm) ? GMEM_PLATFORM_PKVM : GMEM_PLATFORM_SW;
+}
+
+u32 kvm_gmem_arch_content_policies(struct kvm *kvm)
+{
+	return gmem_policy_caps(kvm_arm_gmem_platform(kvm));
+}
+
+int kvm_gmem_arch_content_policy_supported(struct kvm *kvm,
+		enum set_memory_attributes_content_policy policy,
+		gfn_t gfn, u64 nr_pages, bool to_private)
+{
+	return gmem_policy_check(kvm_arm_gmem_platform(kvm), policy, to_private);
+}
+
+int pkvm_enable_destructive_reclaim(struct kvm *kvm, const struct kvm_enable_cap *cap)
+{
+	guard(mutex)(&kvm->slots_lock);
+
+	if (!kvm_vm_is_protected(kvm) ||
+	    cap->args[0] & ~(u64)KVM_GMEM_DESTRUCTIVE_RECLAIM)
+		return -EINVAL;
+
+	if (pkvm_vm_is_sealed(kvm))
+		return -EBUSY;
+
+	kvm->arch.pkvm.destructive_reclaim = cap->args[0];
+	return 0;
+}
+
+/* ---- pages ---- */
+
+static int page_is_shared(struct kvm *kvm, gfn_t gfn)
+{
+	return kvm_call_hyp_nvhe(__pkvm_guest_page_is_shared,
+				 kvm->arch.pkvm.handle, gfn);
+}
+
+static int unshare_page(struct kvm *kvm, gfn_t gfn)
+{
+	return kvm_call_hyp_nvhe(__pkvm_guest_unshare_host,
+				 kvm->arch.pkvm.handle, gfn);
+}
+
+/*
+ * Give the guest the file's page, for itself or @shared as it asked.  Return: 0;
+ * -EAGAIN if it is to be tried again; -EFAULT or -EHWPOISON if there is no such page.
+ */
+static int gmem_fault_in(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			 gfn_t gfn, bool shared)
+{
+	struct kvm *kvm = vcpu->kvm;
+	unsigned long mmu_seq;
+	struct page *page;
+	kvm_pfn_t pfn;
+	int ret;
+
+	ret = pkvm_topup_memcache(vcpu);
+	if (ret)
+		return ret;
+
+	mmu_seq = kvm->mmu_invalidate_seq;
+	/* Pairs with the smp_wmb() in gmem_invalidate_end(). */
+	smp_rmb();
+
+	/* Guests take memory for theirs that they have not shared. */
+	if (!shared && !kvm_gmem_gfn_is_private(slot, gfn))
+		return -EFAULT;
+
+	ret = kvm_gmem_get_pfn(kvm, slot, gfn, &pfn, &page, NULL);
+	if (ret)
+		return ret;
+
+	write_lock(&kvm->mmu_lock);
+	if (mmu_invalidate_retry(kvm, mmu_seq))
+		ret = -EAGAIN;
+	else
+		ret = pkvm_gmem_map(vcpu, gfn, pfn, shared);
+	kvm_release_faultin_page(kvm, page, !!ret, true);
+	write_unlock(&kvm->mmu_lock);
+
+	return ret;
+}
+
+int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	bool poisoned;
+	int ret;
+
+	ret = gmem_fault_in(vcpu, slot, gfn, false);
+	if (!ret || ret == -EAGAIN)
+		return 0;
+	if (ret == -ENOMEM)
+		return ret;
+
+	/* EL2's poison is a page that is gone for good, not failed memory. */
+	read_lock(&vcpu->kvm->mmu_lock);
+	poisoned = pkvm_gmem_next_mapping(vcpu->kvm, gfn, gfn + 1);
+	read_unlock(&vcpu->kvm->mmu_lock);
+
+	kvm_prepare_memory_fault_exit(vcpu, gfn_to_gpa(gfn), PAGE_SIZE,
+				      kvm_is_write_fault(vcpu),
+				      kvm_vcpu_trap_is_exec_fault(vcpu), true);
+	return poisoned ? -EFAULT : ret;
+}
+
+void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	if (kvm_vm_is_protected(kvm))
+		pkvm_gmem_reclaim(kvm, range->start, range->end, range->may_block);
+}
+
+/* ---- the guest's requests ---- */
+
+/*
+ * MEM_SHARE of one page.  A page that the guest never touched is given to it now,
+ * but not one that was destroyed: that has to be converted first.
+ */
+static int share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	int ret;
+
+	for (;;) {
+		ret = kvm_call_hyp_nvhe(__pkvm_guest_share_host, gfn);
+		if (ret == -EPERM && page_is_shared(vcpu->kvm, gfn) == 1)
+			return 0;
+		if (ret != -ENOENT)
+			return ret;
+
+		if (!kvm_slot_in_place(slot)) {
+			ret = pkvm_fault_in_anon(vcpu, slot, gfn);
+		} else if (kvm_gmem_gfn_is_destroyed(slot, gfn)) {
+			return 0;
+		} else {
+			ret = gmem_fault_in(vcpu, slot, gfn, true);
+		}
+		if (ret && ret != -EAGAIN)
+			return ret;
+
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+}
+
+/* Share what there is; what no slot or file backs is the VMM's to refuse. */
+static int share_pages(struct kvm_vcpu *vcpu, gfn_t gfn, u64 nr_pages)
+{
+	int ret = 0, idx;
+	u64 i;
+
+	for (i = 0; !ret && i < nr_pages; i++) {
+		struct kvm_memory_slot *slot;
+
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		slot = gfn_to_memslot(vcpu->kvm, gfn + i);
+		if (kvm_slot_in_place(slot))
+			ret = share_page(vcpu, slot, gfn + i);
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+
+		if (!ret && i % PKVM_PAGES_AT_ONCE == PKVM_PAGES_AT_ONCE - 1) {
+			cond_resched();
+			ret = signal_pending(current) ? -EINTR : 0;
+		}
+	}
+
+	return ret;
+}
+
+/*
+ * The request is over: is the page as the guest asked?  A share that guest_memfd
+ * does not know of is taken back, whoever asked for it, so that nothing is left for
+ * a later conversion to rest on.  Return: 0 if it is; -ENOENT if it has to be given
+ * to the guest first; -EHWPOISON or -EPERM.
+ *
+ * Context: conversions are held.
+ */
+static int settle_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		       bool to_private)
+{
+	bool private = kvm_gmem_gfn_is_private(slot, gfn);
+	bool destroyed = kvm_gmem_gfn_is_destroyed(slot, gfn);
+	int shared = page_is_shared(kvm, gfn);
+
+	if (shared == 1 && private) {
+		WARN_ON_ONCE(unshare_page(kvm, gfn));
+		shared = 0;
+	}
+
+	if (shared == -EHWPOISON)
+		return shared;
+	if (destroyed || private != to_private)
+		return -EPERM;
+	if (to_private || shared == 1)
+		return 0;
+
+	return shared == -ENOENT ? -ENOENT : -EPERM;
+}
+
+/* Settle up to @nr_pages of one slot.  Return: how many are as asked. */
+static u64 settle_slot(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn,
+		       u64 nr_pages, bool to_private, int *error)
+{
+	u64 i, good = 0;
+
+	for (i = 0; i < nr_pages; i++) {
+		struct file *file;
+		int ret;
+
+		do {
+			file = kvm_gmem_hold_conversions(slot);
+			ret = settle_page(vcpu->kvm, slot, gfn + i, to_private);
+			kvm_gmem_let_conversions(file);
+
+			/* As if the guest's call were restarted. */
+			if (ret == -ENOENT && share_page(vcpu, slot, gfn + i))
+				ret = -EPERM;
+		} while (ret == -ENOENT);
+
+		if (!*error)
+			*error = ret;
+		good += !*error;
+	}
+
+	return good;
+}
+
+static u64 settle(struct kvm_vcpu *vcpu, int *error)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	gfn_t gfn = req->gfn, end = req->gfn + req->nr_pages;
+	struct kvm_memory_slot *slot;
+	u64 good = 0, step;
+	int idx;
+
+	for (; gfn < end; gfn += step) {
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		slot = gfn_to_memslot(vcpu->kvm, gfn);
+		step = 1;
+		if (kvm_slot_in_place(slot)) {
+			step = min3(end - gfn, slot->base_gfn + slot->npages - gfn,
+				    (u64)PKVM_PAGES_AT_ONCE);
+			good += settle_slot(vcpu, slot, gfn, step, req->to_private,
+					    error);
+		} else if (!*error) {
+			*error = -EPERM;
+		}
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+		cond_resched();
+	}
+
+	return good;
+}
+
+/* @done goes to guests that know of it: those that gave a number of pages. */
+static void answer(struct kvm_vcpu *vcpu, long ret, u64 done)
+{
+	bool is_range = vcpu->arch.mem_request.is_range;
+
+	smccc_set_retval(vcpu, ret, is_range ? done : 0, 0, 0);
+}
+
+static void end_request(struct kvm_vcpu *vcpu, long told)
+{
+	int error = 0;
+	u64 done;
+
+	done = settle(vcpu, &error);
+	if (error && told < 0 && told >= -MAX_ERRNO)
+		error = told;
+	answer(vcpu, error, done);
+}
+
+/*
+ * Settle what the vCPU exited for, if anything.  What the VMM answered matters only
+ * if the guest did not get what it asked for.
+ *
+ * Context: KVM_RUN, with the vCPU loaded.
+ */
+void pkvm_complete_mem_request(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+
+	if (!req->pending)
+		return;
+
+	gmem_request_end(vcpu_request(vcpu));
+	end_request(vcpu, (long)READ_ONCE(vcpu->run->hypercall.ret));
+	req->pending = false;
+}
+
+/* Ordinary memory: nobody to ask, EL2 does as the guest says. */
+static int handle_ordinary(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	struct kvm *kvm = vcpu->kvm;
+	int ret = 0, idx;
+	u64 i;
+
+	for (i = 0; i < req->nr_pages; i++) {
+		gfn_t gfn = req->gfn + i;
+
+		idx = srcu_read_lock(&kvm->srcu);
+		if (req->to_private)
+			ret = unshare_page(kvm, gfn);
+		else
+			ret = share_page(vcpu, gfn_to_memslot(kvm, gfn), gfn);
+		srcu_read_unlock(&kvm->srcu, idx);
+
+		if (ret == -EPERM && req->is_range && req->to_private &&
+		    page_is_shared(kvm, gfn) == 0)
+			ret = 0;
+		if (ret)
+			break;
+		cond_resched();
+	}
+
+	if (ret == -EINTR || ret == -ENOMEM)
+		return ret;
+
+	answer(vcpu, ret ? SMCCC_RET_INVALID_PARAMETER : SMCCC_RET_SUCCESS, i);
+	return 1;
+}
+
+/* Whether all of the request is memory that no file converts. */
+static bool is_ordinary(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	gfn_t gfn = req->gfn, end = req->gfn + req->nr_pages;
+
+	guard(srcu)(&vcpu->kvm->srcu);
+
+	while (gfn < end) {
+		struct kvm_memory_slot *slot = gfn_to_memslot(vcpu->kvm, gfn);
+
+		if (!slot || kvm_slot_in_place(slot))
+			return false;
+		gfn = slot->base_gfn + slot->npages;
+	}
+
+	return true;
+}
+
+static int exit_to_vmm(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	struct kvm_run *run = vcpu->run;
+
+	WARN_ON_ONCE(gmem_request_post(vcpu_request(vcpu), req->gfn, req->nr_pages,
+				       req->to_private));
+	req->pending = true;
+
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	run->hypercall = (typeof(run->hypercall)) {
+		.nr = KVM_HC_MAP_GPA_RANGE,
+		.args = {
+			gfn_to_gpa(req->gfn),
+			req->nr_pages << (PAGE_SHIFT - 12),
+			KVM_MAP_GPA_RANGE_PAGE_SZ_4K |
+			(req->to_private ? KVM_MAP_GPA_RANGE_ENCRYPTED : 0),
+		},
+	};
+
+	return 0;
+}
+
+/*
+ * The guest's MEM_SHARE or MEM_UNSHARE.
+ *
+ * Context: the exit handler, with the vCPU loaded.
+ * Return: 1 to enter the guest again, 0 to exit to the VMM, -errno.
+ */
+int pkvm_handle_mem_request(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	gpa_t gpa = smccc_get_arg1(vcpu);
+	int ret;
+
+	req->to_private = smccc_get_function(vcpu) ==
+			  ARM_SMCCC_VENDOR_HYP_KVM_MEM_UNSHARE_FUNC_ID;
+	req->is_range = smccc_get_arg2(vcpu);
+	req->nr_pages = smccc_get_arg2(vcpu) ?: 1;
+	req->gfn = gpa_to_gfn(gpa);
+
+	if (!PAGE_ALIGNED(gpa) || smccc_get_arg3(vcpu) ||
+	    gpa >= kvm_phys_size(&vcpu->kvm->arch.mmu) ||
+	    req->nr_pages > GMEM_REQUEST_MAX_PAGES ||
+	    req->nr_pages > gpa_to_gfn(kvm_phys_size(&vcpu->kvm->arch.mmu)) - req->gfn) {
+		answer(vcpu, SMCCC_RET_INVALID_PARAMETER, 0);
+		return 1;
+	}
+
+	if (is_ordinary(vcpu)) {
+		ret = handle_ordinary(vcpu);
+	} else {
+		ret = req->to_private ? 0 :
+		      share_pages(vcpu, req->gfn, req->nr_pages);
+		if (!ret)
+			return exit_to_vmm(vcpu);
+		if (ret != -EINTR && ret != -ENOMEM) {
+			/* What was shared so far is taken back. */
+			end_request(vcpu, ret);
+			return 1;
+		}
+	}
+
+	/* The guest calls again when it runs again. */
+	if (ret < 0)
+		*vcpu_pc(vcpu) -= 4;
+
+	return ret == -EINTR ? 1 : ret;
+}
+
+/* ---- conversions ---- */
+
+bool kvm_arch_gmem_guest_decides(struct kvm *kvm)
+{
+	return kvm_vm_is_protected(kvm);
+}
+
+/*
+ * Until it runs there is no guest to ask.  slots_lock keeps the VM from being
+ * created at EL2 while the VMM converts freely.
+ */
+bool kvm_arch_gmem_begin(struct kvm *kvm)
+{
+	if (!kvm_vm_is_protected(kvm) || pkvm_vm_is_sealed(kvm))
+		return false;
+
+	mutex_lock(&kvm->slots_lock);
+	if (!pkvm_vm_is_sealed(kvm))
+		return true;
+
+	mutex_unlock(&kvm->slots_lock);
+	return false;
+}
+
+void kvm_arch_gmem_end(struct kvm *kvm, bool begun)
+{
+	if (begun)
+		mutex_unlock(&kvm->slots_lock);
+}
+
+int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
+			    struct gmem_conversion *conv)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (!pkvm_vm_is_sealed(kvm))
+		return 0;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!gmem_request_match(vcpu_request(vcpu), gfn, nr_pages,
+					conv->to_private, &conv->request_snapshot))
+			continue;
+
+		conv->request = vcpu_request(vcpu);
+		return 0;
+	}
+
+	if (kvm->arch.pkvm.destructive_reclaim &&
+	    (conv->policy == SET_MEMORY_ATTRIBUTES_CONTENT_ZERO ||
+	     conv->policy == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY))
+		return 1;
+
+	return -EPERM;
+}
+
+/* The next page of the range that the guest has or had, from @gfn on. */
+static bool next_page(struct kvm *kvm, const struct kvm_gfn_range *range, gfn_t *gfn,
+		      bool *poisoned)
+{
+	struct pkvm_mapping *mapping;
+
+	read_lock(&kvm->mmu_lock);
+	mapping = pkvm_gmem_next_mapping(kvm, *gfn, range->end);
+	if (mapping) {
+		*gfn = mapping->gfn;
+		*poisoned = mapping->poisoned;
+	}
+	read_unlock(&kvm->mmu_lock);
+	cond_resched();
+
+	return mapping;
+}
+
+/*
+ * EL2 must have let the host in: the guest asked, but its share may have been taken
+ * back since, with another request for the same page.
+ */
+int kvm_arch_gmem_check(struct kvm *kvm, const struct kvm_gfn_range *range,
+			bool to_private, bool by_force, gfn_t *bad)
+{
+	bool poisoned;
+	gfn_t gfn;
+
+	for (gfn = range->start; next_page(kvm, range, &gfn, &poisoned); gfn++) {
+		*bad = gfn;
+		if (poisoned)
+			return -EHWPOISON;
+		if (!to_private && !by_force && page_is_shared(kvm, gfn) != 1)
+			return -EPERM;
+	}
+
+	return 0;
+}
+
+bool kvm_arch_gmem_clear(struct kvm *kvm, gfn_t gfn, struct page *page)
+{
+	struct kvm_gfn_range range = { .start = gfn, .end = gfn + 1 };
+	bool poisoned;
+
+	if (!next_page(kvm, &range, &gfn, &poisoned) || poisoned)
+		return false;
+
+	/* Only EL2 knows whether the host may write. */
+	if (page_is_shared(kvm, gfn) == 1) {
+		clear_highpage(page);
+		__clean_dcache_guest_page(page_address(page), PAGE_SIZE);
+	}
+
+	return true;
+}
+
+void kvm_arch_gmem_unshare(struct kvm *kvm, const struct kvm_gfn_range *range)
+{
+	bool poisoned;
+	gfn_t gfn;
+
+	for (gfn = range->start; next_page(kvm, range, &gfn, &poisoned); gfn++) {
+		if (!poisoned)
+			unshare_page(kvm, gfn);
+	}
+}
