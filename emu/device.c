@@ -8,24 +8,27 @@
 
 #include "emu.h"
 
-static struct emu_file *check_file(struct gmem_file *file, u64 offset, u64 bytes,
-				   const char *function)
+static int check_file(struct gmem_file *file, u64 offset, u64 bytes,
+		      const char *function, struct emu_file **filep)
 {
 	struct emu_file *ours;
 
 	if (!file || file->vm->engine->ops != &gmem_emu_ops) {
 		gmem_refuse_with(file ? file->vm->engine : NULL, 0, function,
 				 "no file of the emu engine");
-		return NULL;
+		return -EINVAL;
 	}
 	ours = to_emu_file(file);
 	if (!bytes || (offset | bytes) % PAGE_SIZE || offset + bytes < offset ||
 	    offset + bytes > ours->nr_pages << EMU_PAGE_SHIFT) {
 		gmem_refuse_with(file->vm->engine, 0, function,
 				 "not a range of the file");
-		return NULL;
+		return -EINVAL;
 	}
-	return ours;
+	if (!emu_own_process(ours->vm->engine))
+		return -EIO;
+	*filep = ours;
+	return 0;
 }
 
 static bool all_visible(struct emu_file *file, u64 start, u64 end)
@@ -39,13 +42,14 @@ static bool all_visible(struct emu_file *file, u64 start, u64 end)
 
 GMEM_API int gmem_emu_pin(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 {
-	struct emu_file *file = check_file(base, offset, bytes, __func__);
+	struct emu_file *file;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 	int ret;
 
-	if (!file)
-		return -EINVAL;
+	ret = check_file(base, offset, bytes, __func__, &file);
+	if (ret)
+		return ret;
 	pthread_mutex_lock(&file->lock);
 	ret = all_visible(file, start, end) ?
 	      emu_marks_add(&file->pins, start, end) : -EFAULT;
@@ -55,11 +59,13 @@ GMEM_API int gmem_emu_pin(struct gmem_file *base, uint64_t offset, uint64_t byte
 
 GMEM_API int gmem_emu_unpin(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 {
-	struct emu_file *file = check_file(base, offset, bytes, __func__);
+	struct emu_file *file;
 	bool found;
+	int ret;
 
-	if (!file)
-		return -EINVAL;
+	ret = check_file(base, offset, bytes, __func__, &file);
+	if (ret)
+		return ret;
 	pthread_mutex_lock(&file->lock);
 	found = emu_marks_remove(&file->pins, offset >> EMU_PAGE_SHIFT,
 				 (offset + bytes) >> EMU_PAGE_SHIFT);
@@ -97,13 +103,14 @@ static void thaw(struct emu_file *file, u64 start, u64 end)
 
 GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t bytes)
 {
-	struct emu_file *file = check_file(base, offset, bytes, __func__);
+	struct emu_file *file;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 	int ret;
 
-	if (!file)
-		return -EINVAL;
+	ret = check_file(base, offset, bytes, __func__, &file);
+	if (ret)
+		return ret;
 	ret = freeze(file, start, end);
 	if (!ret)
 		ret = emu_marks_reserve(&file->poison, end - start);
@@ -119,14 +126,15 @@ GMEM_API int gmem_emu_poison(struct gmem_file *base, uint64_t offset, uint64_t b
 GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 				       uint64_t bytes, uint64_t attributes)
 {
-	struct emu_file *file = check_file(base, offset, bytes, __func__);
+	struct emu_file *file;
 	unsigned int attrs = attributes ? GMEM_ATTR_PRIVATE : 0;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
 	int ret;
 
-	if (!file)
-		return -EINVAL;
+	ret = check_file(base, offset, bytes, __func__, &file);
+	if (ret)
+		return ret;
 	if (attributes & ~(u64)KVM_MEMORY_ATTRIBUTE_PRIVATE)
 		return gmem_refuse(base->vm->engine, "unknown attribute");
 	if (!file->in_place)
@@ -146,12 +154,14 @@ GMEM_API int gmem_emu_force_attributes(struct gmem_file *base, uint64_t offset,
 GMEM_API int gmem_emu_read_memory(struct gmem_file *base, uint64_t offset,
 				  uint64_t bytes, void *buffer)
 {
-	struct emu_file *file = check_file(base, offset, bytes, __func__);
+	struct emu_file *file;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	int ret;
 
-	if (!file)
-		return -EINVAL;
+	ret = check_file(base, offset, bytes, __func__, &file);
+	if (ret)
+		return ret;
 	if (!buffer)
 		return gmem_refuse(base->vm->engine, "no buffer");
 	stop_all(file, start, end);
@@ -163,12 +173,14 @@ GMEM_API int gmem_emu_read_memory(struct gmem_file *base, uint64_t offset,
 GMEM_API int gmem_emu_write_memory(struct gmem_file *base, uint64_t offset,
 				   uint64_t bytes, const void *buffer)
 {
-	struct emu_file *file = check_file(base, offset, bytes, __func__);
+	struct emu_file *file;
 	u64 start = offset >> EMU_PAGE_SHIFT;
 	u64 end = (offset + bytes) >> EMU_PAGE_SHIFT;
+	int ret;
 
-	if (!file)
-		return -EINVAL;
+	ret = check_file(base, offset, bytes, __func__, &file);
+	if (ret)
+		return ret;
 	if (!buffer)
 		return gmem_refuse(base->vm->engine, "no buffer");
 	stop_all(file, start, end);

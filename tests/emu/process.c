@@ -25,17 +25,24 @@ static void be_a_child(struct env *env)
 	};
 	struct gmem_file *file;
 	struct gmem_exit exit;
+	static unsigned char page[PAGE];
 	struct gmem_vm *vm;
 	void *addr;
 
-	for (uint64_t page = 0; page < CANVAS_PAGES; page++)
-		ASSERT(!mapped(addr_of(env, page)));
+	for (uint64_t i = 0; i < CANVAS_PAGES; i++)
+		ASSERT(!mapped(addr_of(env, i)));
 	for (int i = 0; i < 4; i++)
 		ASSERT_RET(convert(env, 0, CANVAS_PAGES, i & 1 ? PRIVATE : SHARED,
 				   i / 2 ? ZERO : DESTROY), -EIO);
 	ASSERT_RET(gmem_file_map(env->file, 0, PAGE, &addr), -EIO);
 	ASSERT_RET(gmem_file_unmap(env->file, env->memory, PAGE), -EIO);
 	ASSERT_RET(gmem_file_punch_hole(env->file, 0, PAGE), -EIO);
+	ASSERT_RET(gmem_emu_pin(env->file, 0, PAGE), -EIO);
+	ASSERT_RET(gmem_emu_unpin(env->file, 0, PAGE), -EIO);
+	ASSERT_RET(gmem_emu_poison(env->file, 0, PAGE), -EIO);
+	ASSERT_RET(gmem_emu_force_attributes(env->file, 0, PAGE, SHARED), -EIO);
+	ASSERT_RET(gmem_emu_read_memory(env->file, 0, sizeof(page), page), -EIO);
+	ASSERT_RET(gmem_emu_write_memory(env->file, 0, sizeof(page), page), -EIO);
 	ASSERT_RET(gmem_file_create(env->vm, &options, &file), -EIO);
 	ASSERT_RET(gmem_vm_create(env->engine, NULL, &vm), -EIO);
 	ASSERT_RET(gmem_vcpu_run(env->vcpus[0], &exit), -EIO);
