@@ -97,7 +97,8 @@ static int unshare_page(struct kvm *kvm, gfn_t gfn)
 
 /*
  * Give the guest the file's page, for itself or @shared as it asked.  Return: 0;
- * -EAGAIN if it is to be tried again; -EFAULT or -EHWPOISON if there is no such page.
+ * -EAGAIN if it is to be tried again; -EHWPOISON if the memory failed; -EFAULT if
+ * there is no page for it, or not any more.
  */
 static int gmem_fault_in(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			 gfn_t gfn, bool shared)
@@ -137,7 +138,6 @@ static int gmem_fault_in(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 
 int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	bool poisoned;
 	int ret;
 
 	ret = gmem_fault_in(vcpu, slot, gfn, false);
@@ -146,15 +146,10 @@ int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t g
 	if (ret == -ENOMEM)
 		return ret;
 
-	/* EL2's poison is a page that is gone for good, not failed memory. */
-	read_lock(&vcpu->kvm->mmu_lock);
-	poisoned = pkvm_gmem_next_mapping(vcpu->kvm, gfn, gfn + 1);
-	read_unlock(&vcpu->kvm->mmu_lock);
-
 	kvm_prepare_memory_fault_exit(vcpu, gfn_to_gpa(gfn), PAGE_SIZE,
 				      kvm_is_write_fault(vcpu),
 				      kvm_vcpu_trap_is_exec_fault(vcpu), true);
-	return poisoned ? -EFAULT : ret;
+	return ret;
 }
 
 void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range)
@@ -263,6 +258,9 @@ static u64 settle_slot(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_
 		do {
 			file = kvm_gmem_hold_conversions(slot);
 			ret = settle_page(vcpu->kvm, slot, gfn + i, to_private);
+			/* A file that is gone has nothing to agree with. */
+			if (!file)
+				ret = -EPERM;
 			kvm_gmem_let_conversions(file);
 
 			/* As if the guest's call were restarted. */
