@@ -14,6 +14,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <pty.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdarg.h>
@@ -156,6 +157,21 @@ static char *read_file(const char *path, size_t *bytes)
 	return data;
 }
 
+/* The machine's first processors may have to be spared: gmem/arch.py knows why. */
+static void spare_cpus(void)
+{
+	const char *spared = getenv("GMEM_SPARE_CPUS");
+	cpu_set_t set;
+
+	if (!spared || sched_getaffinity(0, sizeof(set), &set))
+		return;
+	for (int cpu = 0; cpu < atoi(spared); cpu++)
+		CPU_CLR(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		_exit(126);
+	unsetenv("GMEM_SPARE_CPUS");
+}
+
 /* Runs in the child. */
 static void become_job(const struct job *job)
 {
@@ -167,6 +183,7 @@ static void become_job(const struct job *job)
 		_exit(126);
 	if (chdir("/tmp"))
 		_exit(126);
+	spare_cpus();
 	setenv("PATH", "/vm/bin:/bin:/usr/bin:/sbin", 1);
 	setenv("HOME", "/tmp", 1);
 	setenv("TERM", job->columns ? "xterm" : "dumb", 1);

@@ -66,12 +66,14 @@ class Machine:
     def command(self, kernel, initrd, console, control):
         accel = "tcg,thread=multi" if self.accel == "tcg" else self.accel
         model = self.arch.cpu if self.accel == "tcg" else "host"
+        spare = self.arch.spare_cpus if self.accel == "tcg" else 0
         words = [f"console={self.arch.console}", "panic=-1", "oops=panic", "rdinit=/init",
                  "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120",
-                 self.arch.append, self.append, "--", self.arch.control]
+                 self.arch.append, self.append, f"GMEM_SPARE_CPUS={spare}",
+                 "--", self.arch.control]
         return [self.qemu or self.arch.qemu, "-nodefaults", "-no-user-config", "-display", "none",
                 "-machine", self.arch.machine, "-accel", accel, "-cpu", model,
-                "-smp", str(self.cpus), "-m", self.memory, "-no-reboot",
+                "-smp", str(self.cpus + spare), "-m", self.memory, "-no-reboot",
                 "-monitor", "none",
                 "-kernel", str(kernel), "-initrd", str(initrd),
                 "-append", " ".join(word for word in words if word),
