@@ -7,6 +7,7 @@
  * i_mmap_rwsem > kvm->mmu_lock.  Lookups take none of them.
  */
 #include <linux/kvm_host.h>
+#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 
 #include "gmem_platform.h"
@@ -18,6 +19,11 @@
 
 struct kmem_cache *gmem_leaf_cache;
 static struct workqueue_struct *gmem_wq;
+
+#ifdef CONFIG_KVM_GUEST_MEMFD_LIE
+bool kvm_gmem_lie;
+module_param_named(guest_memfd_lie, kvm_gmem_lie, bool, 0600);
+#endif
 
 static void gmem_deferred_work(struct work_struct *work)
 {

@@ -23,6 +23,20 @@ struct kvm_gmem_attrs {
 	struct gmem_attr_map *map;
 };
 
+#ifdef CONFIG_KVM_GUEST_MEMFD_LIE
+extern bool kvm_gmem_lie;
+#endif
+
+/* For tests: userspace is to get whatever it asks for. */
+static inline bool kvm_gmem_lies(void)
+{
+#ifdef CONFIG_KVM_GUEST_MEMFD_LIE
+	return READ_ONCE(kvm_gmem_lie);
+#else
+	return false;
+#endif
+}
+
 #ifdef CONFIG_KVM_GUEST_MEMFD_IN_PLACE
 
 int kvm_gmem_in_place_init(void);

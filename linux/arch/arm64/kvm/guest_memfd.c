@@ -351,16 +351,16 @@ static int handle_ordinary(struct kvm_vcpu *vcpu)
 	for (i = 0; i < req->nr_pages; i++) {
 		gfn_t gfn = req->gfn + i;
 
-		idx = srcu_read_lock(&kvm->srcu);
-		if (req->to_private)
+		/* One page must not be so already; of many, those are skipped. */
+		if (page_is_shared(kvm, gfn) == !req->to_private) {
+			ret = req->is_range ? 0 : -EPERM;
+		} else if (req->to_private) {
 			ret = unshare_page(kvm, gfn);
-		else
+		} else {
+			idx = srcu_read_lock(&kvm->srcu);
 			ret = share_page(vcpu, gfn_to_memslot(kvm, gfn), gfn);
-		srcu_read_unlock(&kvm->srcu, idx);
-
-		if (ret == -EPERM && req->is_range && req->to_private &&
-		    page_is_shared(kvm, gfn) == 0)
-			ret = 0;
+			srcu_read_unlock(&kvm->srcu, idx);
+		}
 		if (ret)
 			break;
 		cond_resched();
@@ -547,10 +547,12 @@ int kvm_arch_gmem_check(struct kvm *kvm, const struct kvm_gfn_range *range,
 	gfn_t gfn;
 
 	for (gfn = range->start; next_page(kvm, range, &gfn, &poisoned); gfn++) {
+		int shared = poisoned ? -EHWPOISON : page_is_shared(kvm, gfn);
+
 		*bad = gfn;
-		if (poisoned)
-			return -EHWPOISON;
-		if (!to_private && !by_force && page_is_shared(kvm, gfn) != 1)
+		if (shared == -EHWPOISON)
+			return shared;
+		if (!to_private && !by_force && shared != 1)
 			return -EPERM;
 	}
 
