@@ -47,6 +47,15 @@ static const struct variant variants[] = {
 		.kernel = true,
 	},
 	{
+		.name = "kernel/pkvm",
+		.engine = GMEM_ENGINE_KERNEL,
+		.platform = GMEM_VM_PKVM,
+		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
+		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
+		.kernel = true,
+		.guest_asks = true,
+	},
+	{
 		.name = "emu/sw",
 		.engine = GMEM_ENGINE_EMU,
 		.platform = GMEM_VM_SW,
