@@ -90,8 +90,17 @@ int gmem_guest_attach(struct gmem_vcpu *vcpu)
 	return vm->engine->ops->guest_enter(vcpu);
 }
 
-static int no_program(const struct gmem_vcpu *vcpu, const char *function)
+/* A child of fork() has the vCPU's object, but not its mailbox. */
+static bool mailbox_here(const struct gmem_vcpu *vcpu)
 {
+	return vcpu->mailbox && vcpu->vm->guest_memory_owner == getpid();
+}
+
+static int no_mailbox(const struct gmem_vcpu *vcpu, const char *function)
+{
+	if (vcpu->mailbox)
+		return gmem_refuse_with(vcpu->vm->engine, -EIO, function,
+					"the VM belongs to another process");
 	return gmem_refuse_with(vcpu->vm->engine, -ENXIO, function,
 				"the vCPU does not run the guest program");
 }
@@ -116,8 +125,8 @@ GMEM_API int gmem_guest_start(struct gmem_vcpu *vcpu,
 		return gmem_refuse(vcpu ? vcpu->vm->engine : NULL,
 				   "no vCPU, or not a list of commands");
 	mb = vcpu->mailbox;
-	if (!mb)
-		return no_program(vcpu, __func__);
+	if (!mailbox_here(vcpu))
+		return no_mailbox(vcpu, __func__);
 	if (list_pending(vcpu))
 		return gmem_refuse_with(vcpu->vm->engine, -EBUSY, __func__,
 					"a list is under way");
@@ -134,7 +143,7 @@ GMEM_API int gmem_guest_start(struct gmem_vcpu *vcpu,
 /* Whichever of these two comes second stops the guest. */
 GMEM_API void gmem_guest_stop(struct gmem_vcpu *vcpu)
 {
-	if (!vcpu || !vcpu->mailbox)
+	if (!vcpu || !mailbox_here(vcpu))
 		return;
 	__atomic_store_n(&vcpu->stop, true, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&vcpu->mailbox_state, __ATOMIC_SEQ_CST) ==
@@ -181,8 +190,8 @@ GMEM_API int gmem_guest_finish(struct gmem_vcpu *vcpu,
 		return gmem_refuse(vcpu ? vcpu->vm->engine : NULL,
 				   "no vCPU, or too many commands");
 	mb = vcpu->mailbox;
-	if (!mb)
-		return no_program(vcpu, __func__);
+	if (!mailbox_here(vcpu))
+		return no_mailbox(vcpu, __func__);
 	if (list_pending(vcpu))
 		return -EBUSY;
 
@@ -199,8 +208,8 @@ GMEM_API int gmem_guest_abort(struct gmem_vcpu *vcpu)
 
 	if (!vcpu)
 		return gmem_refuse(NULL, "no vCPU");
-	if (!vcpu->mailbox)
-		return no_program(vcpu, __func__);
+	if (!mailbox_here(vcpu))
+		return no_mailbox(vcpu, __func__);
 
 	ret = vcpu->vm->engine->ops->guest_enter(vcpu);
 	if (!ret)

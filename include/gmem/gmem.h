@@ -813,7 +813,7 @@ int gmem_guest_setup(struct gmem_vm *vm);
  *
  * Context: the thread that runs the vCPU.
  * Return: 0; -EINVAL; -EBUSY if a list is under way; -ENXIO without a guest
- *	   program.
+ *	   program; -EIO in another process than the VM's.
  */
 int gmem_guest_start(struct gmem_vcpu *vcpu, const struct gmem_guest_cmd *cmds,
 		     size_t nr_cmds, uint64_t repeat);
@@ -835,7 +835,7 @@ void gmem_guest_stop(struct gmem_vcpu *vcpu);
  *
  * Context: the thread that runs the vCPU.
  * Return: 0; the status of the first command that failed; -EBUSY if the list is
- *	   under way; -ENXIO without a guest program.
+ *	   under way; -ENXIO without a guest program; -EIO in another process.
  */
 int gmem_guest_finish(struct gmem_vcpu *vcpu, struct gmem_guest_cmd *cmds,
 		      size_t nr_cmds, uint64_t *rounds);
@@ -848,7 +848,7 @@ int gmem_guest_finish(struct gmem_vcpu *vcpu, struct gmem_guest_cmd *cmds,
  *
  * Context: the thread that runs the vCPU.
  * Return: 0; -ENXIO without a guest program; -EPERM where the platform does not
- *	   let the host do that.
+ *	   let the host do that; -EIO in another process.
  */
 int gmem_guest_abort(struct gmem_vcpu *vcpu);
 

@@ -23,6 +23,7 @@ static void be_a_child(struct env *env)
 	struct gmem_file_options options = {
 		.size = sizeof(options), .bytes = PAGE, .flags = IN_PLACE,
 	};
+	struct gmem_guest_cmd nop = { .op = GMEM_GUEST_NOP };
 	struct gmem_file *file;
 	struct gmem_exit exit;
 	static unsigned char page[PAGE];
@@ -46,7 +47,10 @@ static void be_a_child(struct env *env)
 	ASSERT_RET(gmem_file_create(env->vm, &options, &file), -EIO);
 	ASSERT_RET(gmem_vm_create(env->engine, NULL, &vm), -EIO);
 	ASSERT_RET(gmem_vcpu_run(env->vcpus[0], &exit), -EIO);
+	ASSERT_RET(gmem_guest_start(env->vcpus[0], &nop, 1, 1), -EIO);
+	ASSERT_RET(gmem_guest_finish(env->vcpus[0], &nop, 1, NULL), -EIO);
 	ASSERT_RET(gmem_guest_abort(env->vcpus[0]), -EIO);
+	gmem_guest_stop(env->vcpus[0]);
 	gmem_vcpu_destroy(env->vcpus[0]);
 	_exit(0);
 }
