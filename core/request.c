@@ -98,7 +98,7 @@ u64 gmem_request_end(struct gmem_request *req)
 		if (!word)
 			return 0;
 		if (word & CLAIMED)
-			gmem_relax();
+			gmem_wait();
 		else if (cmpxchg(&req->word, word, 0) == word)
 			return word_pages(word);
 	}

@@ -129,6 +129,11 @@ static inline void gmem_relax(void)
 	sched_yield();
 }
 
+static inline void gmem_wait(void)
+{
+	sched_yield();
+}
+
 /*
  * For tests, and for nobody else: what is allocated now, and a way to make an
  * allocation fail.

@@ -11,6 +11,7 @@
 #include <linux/bug.h>
 #include <linux/compiler.h>
 #include <linux/container_of.h>
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/kvm.h>
 #include <linux/minmax.h>
@@ -65,8 +66,12 @@ void gmem_defer(struct gmem_deferred *d, void (*fn)(struct gmem_deferred *d));
 
 static inline void gmem_relax(void)
 {
-	cpu_relax();
 	cond_resched();
+}
+
+static inline void gmem_wait(void)
+{
+	usleep_range(10, 50);
 }
 
 #endif /* __KVM_GMEM_PLATFORM_H */
