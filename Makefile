@@ -65,6 +65,7 @@ help:
 	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
 	@echo 'make demo         show what conversions do on every platform, in emu'
 	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'
+	@echo 'make demo ENGINE=kernel ARCH=arm64   the same under pKVM: real EL2'
 	@echo 'make unit         unit tests of core/'
 	@echo 'make emu-tests    tests of the emu engine, plain and under sanitizers'
 	@echo 'make fuzz         compare random operations with the oracle for some seconds'
@@ -92,10 +93,11 @@ kernel-coco:
 selftests:
 	scripts/kernel-selftests
 
-ENGINE := emu
+# emu runs on this machine only.
+ENGINE := $(if $(filter arm64,$(ARCH)),kernel,emu)
 
 demo: tools
-	scripts/demo --engine $(ENGINE)
+	scripts/demo --engine $(ENGINE) --arch $(ARCH)
 
 test:
 	scripts/test

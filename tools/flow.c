@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
  * gmemctl run --explain: one page is shared and comes back, every step told.
- * Then the host tries what nobody asked for.
+ * Then the host tries what nobody asked for, and something else than was asked for.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -9,8 +9,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "gmemctl.h"
+
+#define NR_PAGES	4ull
 
 #define GUEST_SECRET	0x5ec4e7ull
 #define GUEST_WORD	0x6775657374ull
@@ -23,6 +26,16 @@ struct flow {
 	bool asks_guest;	/* conversions need the guest's request */
 	bool wrong;
 };
+
+/* What is asked for, or converted. */
+struct pages {
+	uint64_t first;
+	uint64_t nr;
+	bool to_private;
+};
+
+static const struct pages share_first = { 0, 1, false };
+static const struct pages unshare_first = { 0, 1, true };
 
 static sigjmp_buf fault_jump;
 static volatile sig_atomic_t fault_expected;
@@ -75,41 +88,40 @@ static void tell_host_read(struct flow *flow, bool may, uint64_t want)
 		     (unsigned long long)value);
 }
 
-static int convert(struct flow *flow, bool to_private)
-{
-	return gmem_file_convert(flow->machine.file, 0, GMEM_PAGE,
-				 to_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
-				 flow->policy, NULL);
-}
-
-static void tell_convert(struct flow *flow, bool to_private, int want,
+static void tell_convert(struct flow *flow, const struct pages *pages, int want,
 			 const char *what)
 {
-	int ret = convert(flow, to_private);
+	int ret;
 
+	ret = gmem_file_convert(flow->machine.file, pages->first * GMEM_PAGE,
+				pages->nr * GMEM_PAGE,
+				pages->to_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+				flow->policy, NULL);
 	tell(flow, ret == want, "VMM",
 	     "ioctl KVM_SET_MEMORY_ATTRIBUTES2, to %s, %s%s: %s",
-	     to_private ? "private" : "shared", gmem_policy_name(flow->policy), what,
-	     errno_word(ret));
+	     pages->to_private ? "private" : "shared", gmem_policy_name(flow->policy),
+	     what, errno_word(ret));
 }
 
 static void tell_exit(struct flow *flow, const struct gmem_exit *exit)
 {
 	tell(flow, exit->hypercall.nr == KVM_HC_MAP_GPA_RANGE, "VMM",
 	     "KVM_RUN exits: KVM_EXIT_HYPERCALL, KVM_HC_MAP_GPA_RANGE, gpa %#llx, %llu "
-	     "page, %s", (unsigned long long)exit->hypercall.args[0],
+	     "page%s, %s", (unsigned long long)exit->hypercall.args[0],
 	     (unsigned long long)exit->hypercall.args[1],
+	     exit->hypercall.args[1] == 1 ? "" : "s",
 	     exit->hypercall.args[2] & 1u << 4 ? "encrypted" : "decrypted");
 }
 
 /* The guest asks; @serve is the VMM's part between the exit and KVM_RUN. */
-static int guest_asks(struct flow *flow, bool to_private,
-		      void (*serve)(struct flow *flow, bool to_private))
+static int guest_asks(struct flow *flow, const struct pages *pages,
+		      void (*serve)(struct flow *flow, const struct pages *pages))
 {
 	struct gmem_vcpu *vcpu = flow->machine.vcpus[0];
 	struct gmem_guest_cmd cmd = {
-		.op = to_private ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
-		.addr = TEST_GPA, .size = GMEM_PAGE,
+		.op = pages->to_private ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
+		.addr = TEST_GPA + pages->first * GMEM_PAGE,
+		.size = pages->nr * GMEM_PAGE,
 	};
 	struct gmem_exit exit;
 	int ret;
@@ -121,7 +133,7 @@ static int guest_asks(struct flow *flow, bool to_private,
 			break;
 		if (exit.reason == KVM_EXIT_HYPERCALL) {
 			tell_exit(flow, &exit);
-			serve(flow, to_private);
+			serve(flow, pages);
 			gmem_vcpu_complete_hypercall(vcpu, 0);
 			tell(flow, true, "VMM", "KVM_RUN: the guest resumes");
 		} else if (exit.reason == GMEM_EXIT_GUEST_DONE) {
@@ -137,16 +149,16 @@ static int guest_asks(struct flow *flow, bool to_private,
 	return ret;
 }
 
-static void serve_share(struct flow *flow, bool to_private)
+static void serve_at_once(struct flow *flow, const struct pages *pages)
 {
+	const struct pages back = { pages->first, pages->nr, !pages->to_private };
+
 	if (flow->asks_guest)
 		tell(flow, true, "kernel", "has recorded what the guest asked for, once: "
 		     "direction, address, size");
-	tell_convert(flow, to_private, 0, "");
-	if (!flow->asks_guest)
-		return;
-	tell_convert(flow, !to_private, -EPERM,
-		     ", not as asked");
+	tell_convert(flow, pages, 0, "");
+	if (flow->asks_guest)
+		tell_convert(flow, &back, -EPERM, ", not as asked");
 }
 
 static int tell_share(struct flow *flow)
@@ -162,7 +174,7 @@ static int tell_share(struct flow *flow)
 	if (flow->asks_guest)
 		tell(flow, true, "EL2", "marks the page shared by the guest: this is the "
 		     "consent; then exits");
-	ret = guest_asks(flow, false, serve_share);
+	ret = guest_asks(flow, &share_first, serve_at_once);
 	if (ret)
 		return ret;
 	tell_host_read(flow, true, keeps ? GUEST_WORD : 0);
@@ -179,7 +191,7 @@ static int tell_unshare(struct flow *flow)
 	tell(flow, true, "VMM", "writes %#llx into the page",
 	     (unsigned long long)HOST_WORD);
 	tell(flow, true, "guest", "hypercall: take the page back");
-	ret = guest_asks(flow, true, serve_share);
+	ret = guest_asks(flow, &unshare_first, serve_at_once);
 	if (ret)
 		return ret;
 	tell_host_read(flow, false, 0);
@@ -193,17 +205,98 @@ static int tell_unshare(struct flow *flow)
 
 static int tell_unsolicited(struct flow *flow)
 {
-	uint64_t value = 0;
 	int ret;
 
 	puts("\nThe same ioctl, and nobody has asked:");
 	ret = gmem_guest_store(flow->machine.vcpus[0], TEST_GPA, GUEST_SECRET);
 	tell(flow, !ret, "guest", "writes %#llx into its private page",
 	     (unsigned long long)GUEST_SECRET);
-	tell_convert(flow, false, flow->asks_guest ? -EPERM : 0,
+	tell_convert(flow, &share_first, flow->asks_guest ? -EPERM : 0,
 		     flow->asks_guest ? ", refused" : "");
-	if (!flow->asks_guest)
-		return 0;
+	return ret;
+}
+
+/* Everything but what was asked for, then that, then that again. */
+static void serve_wrongly(struct flow *flow, const struct pages *pages)
+{
+	static const struct {
+		struct pages pages;
+		int want;
+		const char *what;
+	} attempts[] = {
+		{ { 0, 2, false }, -EPERM, ", wrong address" },
+		{ { 1, 3, false }, -EPERM, ", wrong size" },
+		{ { 1, 2, true }, -EPERM, ", wrong direction" },
+		{ { 2, 1, false }, -EPERM, ", from the middle" },
+		{ { 1, 2, false }, 0, ", as asked" },
+		{ { 1, 2, false }, -EPERM, ", replayed" },
+	};
+
+	(void)pages;
+	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+		tell_convert(flow, &attempts[i].pages, attempts[i].want,
+			     attempts[i].what);
+}
+
+static int tell_mismatches(struct flow *flow)
+{
+	static const struct pages asked = { 1, 2, false };
+
+	puts("\nThe guest asks for the second page and the third, and the VMM converts "
+	     "something else:");
+	tell(flow, true, "guest", "hypercall: share these two pages with the host");
+	return guest_asks(flow, &asked, serve_wrongly);
+}
+
+/* -EOPNOTSUPP where this is not how registers are set: in emu, and on x86. */
+static int set_program_counter(struct gmem_vcpu *vcpu)
+{
+#ifdef __aarch64__
+	const uint64_t value = TEST_GPA;
+	const struct kvm_one_reg reg = {
+		.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
+		      KVM_REG_ARM_CORE_REG(regs.pc),
+		.addr = (uintptr_t)&value,
+	};
+	int fd = gmem_vcpu_fd(vcpu);
+
+	if (fd < 0)
+		return fd;
+	return ioctl(fd, KVM_SET_ONE_REG, &reg) ? -errno : 0;
+#else
+	(void)vcpu;
+	return -EOPNOTSUPP;
+#endif
+}
+
+/* Whoever sets a vCPU's registers makes the guest ask for anything. */
+static void tell_forgery(struct flow *flow)
+{
+	struct gmem_vcpu *vcpu = flow->machine.vcpus[0];
+	int ret;
+
+	puts("\nThe VMM wants to ask in the guest's place:");
+	ret = set_program_counter(vcpu);
+	if (ret != -EOPNOTSUPP)
+		tell(flow, ret == -EPERM, "VMM",
+		     "ioctl KVM_SET_ONE_REG, the guest's program counter: %s",
+		     errno_word(ret));
+	ret = gmem_guest_abort(vcpu);
+	tell(flow, ret == -EPERM, "VMM",
+	     "resets the guest's vCPU, which sets its registers, too: %s",
+	     errno_word(ret));
+}
+
+static int tell_refusals(struct flow *flow)
+{
+	uint64_t value = 0;
+	int ret;
+
+	ret = tell_mismatches(flow);
+	if (ret)
+		return ret;
+	tell_forgery(flow);
+	puts("\nThe first page, after all that:");
 	tell_host_read(flow, false, 0);
 	ret = gmem_guest_load(flow->machine.vcpus[0], TEST_GPA, &value);
 	tell(flow, !ret && value == GUEST_SECRET, "guest",
@@ -222,6 +315,8 @@ static int tell_all(struct flow *flow)
 		ret = tell_unshare(flow);
 	if (!ret)
 		ret = tell_unsolicited(flow);
+	if (!ret && flow->asks_guest)
+		ret = tell_refusals(flow);
 	if (!flow->asks_guest)
 		printf("\nOn this platform a VMM may convert what the guest did not ask for. "
 		       "Content policies\nsay what anybody reads afterwards; only pKVM asks "
@@ -236,7 +331,7 @@ int explain_flow(const struct target *target, void *opaque)
 
 	(void)opaque;
 	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);
-	status = open_machine(&flow.machine, target, GMEM_PAGE, -1);
+	status = open_machine(&flow.machine, target, NR_PAGES * GMEM_PAGE, -1);
 	if (!status) {
 		if (!(flow.machine.caps.to_shared >> flow.policy & 1))
 			flow.policy = SET_MEMORY_ATTRIBUTES_CONTENT_ZERO;
