@@ -41,6 +41,8 @@ include tests/guest/guest-test.mk
 .PHONY: help all lib tools conformance
 
 ifeq ($(ARCH),arm64)
+include bench/pkvm.mk
+
 all: lib tools conformance guest-test
 else
 include tests/emu/emu-tests.mk
@@ -75,6 +77,7 @@ help:
 	@echo 'make test         every test, the fast ones first'
 	@echo 'make test-long    soaks: the random and racing tests for much longer'
 	@echo 'make bench        benchmarks'
+	@echo 'make bench ARCH=arm64   what pKVM asking its guests costs, in QEMU'
 	@echo 'make clean        remove build/'
 	@echo 'make distclean    remove build/ and the cache with the kernel in it'
 	@echo
