@@ -103,7 +103,7 @@ TEST(lent_vm_and_file_convert)
 	ASSERT_HOST_ZEROS(&env, 0, 8);
 }
 
-TEST(hypercall_of_a_lent_vcpu_is_served)
+TEST_WITH(hypercall_of_a_lent_vcpu_is_served, NEEDS_HYPERCALL, 0)
 {
 	struct gmem_guest_cmd cmd = {
 		.op = GMEM_GUEST_SHARE, .addr = gpa_of(1), .size = 2 * PAGE,

@@ -171,7 +171,7 @@ TEST(conversion_does_not_need_the_slots_address)
 	ASSERT_STATE(&env, "sssd");
 }
 
-TEST(two_files_do_not_touch_each_other)
+TEST_WITH(two_files_do_not_touch_each_other, NEEDS_HYPERCALL, 0)
 {
 	struct gmem_file *other;
 	struct gmem_vcpu *vcpu;
@@ -217,7 +217,7 @@ static void open_beside_stock(struct env *env, const struct variant *variant,
 	ASSERT_OK(gmem_slot_set(env->vm, &slot));
 }
 
-TEST(stock_slot_beside_in_place_slot)
+TEST_WITH(stock_slot_beside_in_place_slot, NEEDS_VM_ATTRIBUTES, 0)
 {
 	unsigned char *shared_side;
 	struct gmem_vcpu *vcpu;
@@ -247,7 +247,7 @@ TEST(stock_slot_beside_in_place_slot)
 	ASSERT_STATE(&env, "sspp");
 }
 
-TEST(vm_attributes_refuse_in_place_slot)
+TEST_WITH(vm_attributes_refuse_in_place_slot, NEEDS_VM_ATTRIBUTES, 0)
 {
 	unsigned char *shared_side;
 	struct env env;
@@ -281,7 +281,7 @@ TEST(vm_attributes_refuse_in_place_slot)
 }
 
 /* Attributes set before the slot came must not govern it. */
-TEST(older_vm_attributes_do_not_govern_in_place_slot)
+TEST_WITH(older_vm_attributes_do_not_govern_in_place_slot, NEEDS_VM_ATTRIBUTES, 0)
 {
 	struct env env;
 
@@ -302,7 +302,7 @@ TEST(older_vm_attributes_do_not_govern_in_place_slot)
 }
 
 /* Populated for a vCPU ahead of its first access: owed zeros are paid there, too. */
-KERNEL_TEST(pre_faulted_pages_read_zeros)
+TEST_WITH(pre_faulted_pages_read_zeros, NEEDS_KERNEL | NEEDS_PRE_FAULT, 0)
 {
 	struct kvm_pre_fault_memory range = { .gpa = TEST_GPA, .size = 4 * PAGE };
 	struct env env;
@@ -318,7 +318,7 @@ KERNEL_TEST(pre_faulted_pages_read_zeros)
 	ASSERT_HOST_ZEROS(&env, 0, 4);
 }
 
-KERNEL_TEST(pre_fault_of_destroyed_pages_is_refused)
+TEST_WITH(pre_fault_of_destroyed_pages_is_refused, NEEDS_KERNEL | NEEDS_PRE_FAULT, 0)
 {
 	struct kvm_pre_fault_memory range = { .gpa = TEST_GPA, .size = 4 * PAGE };
 	struct env env;

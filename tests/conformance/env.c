@@ -23,10 +23,10 @@ static void print_log(void *opaque, int level, const char *message)
 	(void)message;
 }
 
-/* All at once: there are no new ones once the VM has run. */
-static void create_vcpus(struct env *env)
+/* All at once: pKVM takes no new ones once a VM has run, of whatever type. */
+static void create_vcpus(struct env *env, unsigned int nr)
 {
-	for (unsigned int id = 0; id < NR_ALL_VCPUS; id++)
+	for (unsigned int id = 0; id < nr; id++)
 		ASSERT_OK(gmem_vcpu_create(env->vm, id, &env->vcpus[id]));
 }
 
@@ -46,7 +46,7 @@ void env_open_vm(struct env *env, const struct variant *variant)
 	ASSERT_OK(gmem_vm_create(env->engine, &vm_options, &env->vm));
 	ASSERT_OK(gmem_guest_setup(env->vm));
 	if (variant->guest_asks)
-		create_vcpus(env);
+		create_vcpus(env, NR_ALL_VCPUS);
 }
 
 struct gmem_file *new_file(struct env *env, uint64_t nr_pages, uint64_t flags)
@@ -119,9 +119,10 @@ void env_open(struct env *env, const struct variant *variant, uint64_t nr_pages,
 struct gmem_vcpu *env_vcpu(struct env *env, unsigned int id)
 {
 	ASSERT(id < NR_TEST_VCPUS);
+	if (!env->ran && !env->variant->guest_asks)
+		create_vcpus(env, NR_TEST_VCPUS);
 	env->ran = true;
-	if (!env->vcpus[id])
-		ASSERT_OK(gmem_vcpu_create(env->vm, id, &env->vcpus[id]));
+	ASSERT(env->vcpus[id]);
 	return env->vcpus[id];
 }
 

@@ -37,9 +37,19 @@
 
 #define POLICY(p)	(1u << SET_MEMORY_ATTRIBUTES_CONTENT_##p)
 
+#ifdef __aarch64__
+#define KERNEL_LACKS	(NEEDS_VM_ATTRIBUTES | NEEDS_PRE_FAULT | NEEDS_VM_TYPES)
+#define KERNEL_SW_LACKS	(KERNEL_LACKS | NEEDS_HYPERCALL | NEEDS_PRIVATE_FAULTS)
+#else
+#define KERNEL_LACKS	NEEDS_ANY_VM
+#define KERNEL_SW_LACKS	KERNEL_LACKS
+#endif
+#define EMU_LACKS	NEEDS_ANY_VM
+
 static const struct variant variants[] = {
 	{
 		.name = "kernel/sw",
+		.lacks = KERNEL_SW_LACKS,
 		.engine = GMEM_ENGINE_KERNEL,
 		.platform = GMEM_VM_SW,
 		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
@@ -48,6 +58,7 @@ static const struct variant variants[] = {
 	},
 	{
 		.name = "kernel/pkvm",
+		.lacks = KERNEL_LACKS,
 		.engine = GMEM_ENGINE_KERNEL,
 		.platform = GMEM_VM_PKVM,
 		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
@@ -57,6 +68,7 @@ static const struct variant variants[] = {
 	},
 	{
 		.name = "emu/sw",
+		.lacks = EMU_LACKS,
 		.engine = GMEM_ENGINE_EMU,
 		.platform = GMEM_VM_SW,
 		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
@@ -64,6 +76,7 @@ static const struct variant variants[] = {
 	},
 	{
 		.name = "emu/pkvm",
+		.lacks = EMU_LACKS,
 		.engine = GMEM_ENGINE_EMU,
 		.platform = GMEM_VM_PKVM,
 		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
@@ -72,6 +85,7 @@ static const struct variant variants[] = {
 	},
 	{
 		.name = "emu/snp",
+		.lacks = EMU_LACKS,
 		.engine = GMEM_ENGINE_EMU,
 		.platform = GMEM_VM_SNP,
 		.to_shared = POLICY(ZERO) | POLICY(DESTROY),
@@ -80,6 +94,7 @@ static const struct variant variants[] = {
 	},
 	{
 		.name = "emu/tdx",
+		.lacks = EMU_LACKS,
 		.engine = GMEM_ENGINE_EMU,
 		.platform = GMEM_VM_TDX,
 		.to_shared = POLICY(ZERO) | POLICY(DESTROY),
@@ -305,6 +320,8 @@ static void run_test(const struct variant *variant, const struct test *test)
 
 static bool selected(const struct variant *variant, const struct test *test)
 {
+	if (test->needs & variant->lacks)
+		return false;
 	if ((test->needs & NEEDS_KERNEL) && !variant->kernel)
 		return false;
 	if ((test->needs & NEEDS_ASKING) && !variant->guest_asks)

@@ -29,6 +29,7 @@
  * @kernel: the engine is the kernel: raw file descriptors exist
  * @guest_asks: conversions need the guest's request once a vCPU has run, and from
  *	then on slots and vCPUs are not the VMM's to change: see env.h
+ * @lacks: needs of tests that it does not meet, of those below that say so
  */
 struct variant {
 	const char *name;
@@ -39,6 +40,7 @@ struct variant {
 	bool scrubs_to_private;
 	bool kernel;
 	bool guest_asks;
+	unsigned int lacks;
 };
 
 /* Bits of struct test's needs. */
@@ -46,6 +48,13 @@ struct variant {
 #define NEEDS_SNP	2u	/* the platform's own rules */
 #define NEEDS_TDX	4u
 #define NEEDS_ASKING	8u	/* conversions need the guest's request */
+/* Of these, variants tell what they lack. */
+#define NEEDS_HYPERCALL		16u	/* the guest has a hypercall to ask by */
+#define NEEDS_VM_ATTRIBUTES	32u	/* KVM_SET_MEMORY_ATTRIBUTES */
+#define NEEDS_PRE_FAULT		64u	/* KVM_PRE_FAULT_MEMORY */
+#define NEEDS_VM_TYPES		128u	/* ordinary VMs have no private memory */
+#define NEEDS_PRIVATE_FAULTS	256u	/* memory faults tell private from shared */
+#define NEEDS_ANY_VM		512u	/* ordinary VMs have it, too */
 
 struct test {
 	const char *name;

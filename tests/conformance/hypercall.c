@@ -4,7 +4,9 @@
  */
 #include "env.h"
 
-TEST(guest_shares_and_unshares)
+#define HYPERCALL_TEST(name)	TEST_WITH(name, NEEDS_HYPERCALL, 0)
+
+HYPERCALL_TEST(guest_shares_and_unshares)
 {
 	struct env env;
 
@@ -25,7 +27,7 @@ TEST(guest_shares_and_unshares)
 }
 
 /* The guest program does it all by itself: one list, one run. */
-TEST(guest_converts_in_a_list_of_commands)
+HYPERCALL_TEST(guest_converts_in_a_list_of_commands)
 {
 	struct gmem_guest_cmd cmds[] = {
 		{ .op = GMEM_GUEST_FILL, .addr = gpa_of(0), .size = 2 * PAGE, .value = 7 },
@@ -49,7 +51,7 @@ TEST(guest_converts_in_a_list_of_commands)
 	ASSERT_EQ(cmds[2].bad_value, 0);
 }
 
-TEST(guest_is_told_of_a_refusal)
+HYPERCALL_TEST(guest_is_told_of_a_refusal)
 {
 	struct env env;
 
@@ -67,7 +69,7 @@ TEST(guest_is_told_of_a_refusal)
 }
 
 /* The exit itself, and a VMM that serves it in pieces. */
-TEST(vmm_serves_one_request_by_several_calls)
+HYPERCALL_TEST(vmm_serves_one_request_by_several_calls)
 {
 	struct gmem_guest_cmd cmd = {
 		.op = GMEM_GUEST_SHARE, .addr = gpa_of(1), .size = 6 * PAGE,
@@ -101,7 +103,7 @@ TEST(vmm_serves_one_request_by_several_calls)
 	ASSERT_HOST_READS(&env, 1, 6, 0x100 + WORDS);
 }
 
-TEST(two_vcpus_convert_their_own_memory)
+HYPERCALL_TEST(two_vcpus_convert_their_own_memory)
 {
 	struct env env;
 

@@ -54,7 +54,7 @@ TEST(file_flags_do_not_announce_in_place)
 	ASSERT(!(caps.file_flags & GUEST_MEMFD_FLAG_IN_PLACE));
 }
 
-TEST(init_shared_alone_is_still_refused)
+TEST_WITH(init_shared_alone_is_still_refused, NEEDS_VM_TYPES, 0)
 {
 	struct env env;
 
@@ -97,34 +97,72 @@ TEST(file_without_the_flag_stays_private)
 	ASSERT_HOST_REFUSED(&env, 1);
 }
 
+static void open_ordinary_vm(struct env *env, const struct variant *variant)
+{
+	static struct variant ordinary;
+
+	ordinary = *variant;
+	ordinary.platform = GMEM_VM_DEFAULT;
+	ordinary.guest_asks = false;
+	env_open_vm(env, &ordinary);
+}
+
+/* A file that is all shared, and stays so. */
+static void check_stock_file(struct env *env)
+{
+	struct kvm_memory_attributes2 args = { .size = PAGE };
+	void *memory;
+
+	env->nr_pages = 2;
+	env->file = new_file(env, 2, GUEST_MEMFD_FLAG_MMAP |
+			     GUEST_MEMFD_FLAG_INIT_SHARED);
+	ASSERT_OK(gmem_file_map(env->file, 0, 2 * PAGE, &memory));
+	env->memory = memory;
+	ASSERT_OK(bind_slot(env, TEST_SLOT, TEST_GPA, 2, env->file, 0));
+	host_fill(env, 0, 2, 0x100);
+	ASSERT_GUEST_READS(env, 0, 2, 0x100);
+	ASSERT_RET(gmem_set_memory_attributes2(env->file, &args), -ENOTTY);
+}
+
 /* An ordinary VM has no private memory to convert. */
-TEST(ordinary_vm_has_no_in_place_conversion)
+TEST_WITH(ordinary_vm_has_no_in_place_conversion, NEEDS_VM_TYPES, 0)
 {
 	struct gmem_caps caps = { .size = sizeof(caps) };
-	struct kvm_memory_attributes2 args = { .size = PAGE };
-	struct variant ordinary = *variant;
-	void *memory;
 	struct env env;
 
-	ordinary.platform = GMEM_VM_DEFAULT;
-	env_open_vm(&env, &ordinary);
+	open_ordinary_vm(&env, variant);
 	ASSERT_OK(gmem_vm_caps(env.vm, &caps));
 	ASSERT(!caps.convert);
 	ASSERT_EQ(caps.attributes, 0);
 	ASSERT_EQ(caps.to_shared | caps.to_private, 0);
 	ASSERT_RET(create_flags(&env, IN_PLACE, 1), -EINVAL);
 	ASSERT_RET(create_flags(&env, IN_PLACE_SHARED, 1), -EINVAL);
-
 	/* What it could do, it can. */
-	env.nr_pages = 2;
-	env.file = new_file(&env, 2, GUEST_MEMFD_FLAG_MMAP |
-			    GUEST_MEMFD_FLAG_INIT_SHARED);
-	ASSERT_OK(gmem_file_map(env.file, 0, 2 * PAGE, &memory));
-	env.memory = memory;
+	check_stock_file(&env);
+}
+
+/* Or it has, in files that convert and in no others. */
+TEST_WITH(ordinary_vm_converts_in_place, NEEDS_ANY_VM, 0)
+{
+	struct gmem_caps caps = { .size = sizeof(caps) };
+	struct env env;
+
+	open_ordinary_vm(&env, variant);
+	ASSERT_OK(gmem_vm_caps(env.vm, &caps));
+	ASSERT(caps.convert);
+	ASSERT_EQ(caps.attributes, PRIVATE);
+	ASSERT_EQ(caps.to_shared, 1u << ZERO | 1u << READABLE | 1u << DESTROY);
+	ASSERT_EQ(caps.to_private, caps.to_shared);
+	check_stock_file(&env);
+
+	open_ordinary_vm(&env, variant);
+	env_open_file(&env, 2, IN_PLACE);
 	ASSERT_OK(bind_slot(&env, TEST_SLOT, TEST_GPA, 2, env.file, 0));
-	host_fill(&env, 0, 2, 0x100);
-	ASSERT_GUEST_READS(&env, 0, 2, 0x100);
-	ASSERT_RET(gmem_set_memory_attributes2(env.file, &args), -ENOTTY);
+	guest_fill(&env, 0, 2, 0x100);
+	ASSERT_HOST_REFUSED(&env, 1);
+	ASSERT_OK(convert(&env, 1, 1, SHARED, READABLE));
+	ASSERT_HOST_REFUSED(&env, 0);
+	ASSERT_HOST_READS(&env, 1, 1, 0x100 + WORDS);
 }
 
 /* A file belongs to the VM that made it. */

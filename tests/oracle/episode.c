@@ -35,6 +35,9 @@ static void plan(struct world *world, const struct oracle_options *options,
 	world->engine = options->engine;
 	world->platform = options->platform;
 	world->emu = emu;
+#ifdef __aarch64__
+	world->mute = !emu && options->platform != GMEM_VM_PKVM;
+#endif
 	world->nr_actors = options->data ? 1 : options->threads;
 	world->init_shared = draw & 1;
 	world->encrypted = draw & 2 && emu && options->platform == GMEM_VM_SNP;

@@ -74,6 +74,8 @@ int model_ask(struct actor *actor, uint64_t first, uint64_t nr, bool to_private)
 	struct world *world = actor->world;
 	int ret = 0;
 
+	if (world->mute)
+		return -EPERM;
 	if (world->platform == GMEM_VM_PKVM) {
 		if (!to_private)
 			ret = share_pkvm(actor, first, nr);

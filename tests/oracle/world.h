@@ -232,6 +232,7 @@ struct world {
 	struct gmem_file *file;
 	uint32_t platform;
 	bool emu;
+	bool mute;		/* the guest has no hypercall to ask by */
 	bool encrypted;		/* snp: ENCRYPTED was opted in */
 	bool init_shared;
 	bool running;		/* a vCPU has run */
