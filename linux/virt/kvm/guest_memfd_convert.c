@@ -167,8 +167,9 @@ static int gmem_op_authorise(struct gmem_conversion *conv)
 	if (!fc->guest_decides)
 		return 0;
 
+	/* No request is for what does not follow each other. */
 	if (!gmem_contiguous_gfns(fc, &gfn))
-		return -EPERM;
+		gfn = GMEM_NO_GFN;
 
 	r = kvm_arch_gmem_authorise(fc->kvm, gfn, conv->nr_pages, conv);
 	fc->by_force = r > 0;

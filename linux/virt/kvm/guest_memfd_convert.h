@@ -8,6 +8,8 @@
 
 struct gmem_conversion;
 
+#define GMEM_NO_GFN	(~(gfn_t)0)
+
 /*
  * Convert a range of an in-place file whose arguments are checked.  Reports
  * pages converted on success, else the first page that stood in the way.
@@ -32,7 +34,8 @@ bool kvm_arch_gmem_begin(struct kvm *kvm);
 void kvm_arch_gmem_end(struct kvm *kvm, bool begun);
 
 /*
- * Find the request behind a conversion of these gfns and leave it in @conv.
+ * Find the request behind a conversion of these gfns and leave it in @conv; @gfn is
+ * GMEM_NO_GFN if they do not follow each other.
  * Return: 0; 1 if nobody asked, but the VMM may take the pages by force; -EPERM.
  */
 int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
@@ -40,7 +43,7 @@ int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
 
 /*
  * Whether what the guest has of these gfns can be converted.  Return: 0, or
- * -EHWPOISON or -EPERM for the gfn in @bad.
+ * -EHWPOISON or -EPERM for the gfn in @bad, or -EINTR.
  */
 int kvm_arch_gmem_check(struct kvm *kvm, const struct kvm_gfn_range *range,
 			bool to_private, bool by_force, gfn_t *bad);

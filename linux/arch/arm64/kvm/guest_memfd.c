@@ -41,7 +41,7 @@
 static_assert(sizeof(struct gmem_request) ==
 	      sizeof_field(struct pkvm_mem_request, word));
 
-static struct gmem_request *vcpu_request(struct kvm_vcpu *vcpu)
+static struct gmem_request *pkvm_vcpu_request(struct kvm_vcpu *vcpu)
 {
 	return (struct gmem_request *)&vcpu->arch.mem_request.word;
 }
@@ -83,13 +83,13 @@ int pkvm_enable_destructive_reclaim(struct kvm *kvm, const struct kvm_enable_cap
 
 /* ---- pages ---- */
 
-static int page_is_shared(struct kvm *kvm, gfn_t gfn)
+static int pkvm_page_is_shared(struct kvm *kvm, gfn_t gfn)
 {
 	return kvm_call_hyp_nvhe(__pkvm_guest_page_is_shared,
 				 kvm->arch.pkvm.handle, gfn);
 }
 
-static int unshare_page(struct kvm *kvm, gfn_t gfn)
+static int pkvm_unshare_page(struct kvm *kvm, gfn_t gfn)
 {
 	return kvm_call_hyp_nvhe(__pkvm_guest_unshare_host,
 				 kvm->arch.pkvm.handle, gfn);
@@ -100,7 +100,7 @@ static int unshare_page(struct kvm *kvm, gfn_t gfn)
  * -EAGAIN if it is to be tried again; -EHWPOISON if the memory failed; -EFAULT if
  * there is no page for it, or not any more.
  */
-static int gmem_fault_in(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+static int pkvm_gmem_fault_in(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			 gfn_t gfn, bool shared)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -126,7 +126,7 @@ static int gmem_fault_in(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 		return ret;
 
 	write_lock(&kvm->mmu_lock);
-	if (mmu_invalidate_retry(kvm, mmu_seq))
+	if (mmu_invalidate_retry_gfn(kvm, mmu_seq, gfn))
 		ret = -EAGAIN;
 	else
 		ret = pkvm_gmem_map(vcpu, gfn, pfn, shared);
@@ -140,7 +140,7 @@ int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t g
 {
 	int ret;
 
-	ret = gmem_fault_in(vcpu, slot, gfn, false);
+	ret = pkvm_gmem_fault_in(vcpu, slot, gfn, false);
 	if (!ret || ret == -EAGAIN)
 		return 0;
 	if (ret == -ENOMEM)
@@ -149,7 +149,7 @@ int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t g
 	kvm_prepare_memory_fault_exit(vcpu, gfn_to_gpa(gfn), PAGE_SIZE,
 				      kvm_is_write_fault(vcpu),
 				      kvm_vcpu_trap_is_exec_fault(vcpu), true);
-	return ret;
+	return ret == -EHWPOISON ? ret : -EFAULT;
 }
 
 void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range)
@@ -163,56 +163,70 @@ void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range
 /*
  * MEM_SHARE of one page.  A page that the guest never touched is given to it now,
  * but not one that was destroyed: that has to be converted first.
+ *
+ * Return: 0; -EINTR or -ENOMEM if the guest has to call again; else why not.
  */
-static int share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn)
+static int pkvm_share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			   gfn_t gfn)
 {
-	int ret;
+	int ret, err = 0;
 
 	for (;;) {
 		ret = kvm_call_hyp_nvhe(__pkvm_guest_share_host, gfn);
-		if (ret == -EPERM && page_is_shared(vcpu->kvm, gfn) == 1)
+		if (ret == -EPERM && pkvm_page_is_shared(vcpu->kvm, gfn) == 1)
 			return 0;
 		if (ret != -ENOENT)
 			return ret;
+		if (err)
+			return err;
 
-		if (!kvm_slot_in_place(slot)) {
-			ret = pkvm_fault_in_anon(vcpu, slot, gfn);
-		} else if (kvm_gmem_gfn_is_destroyed(slot, gfn)) {
-			return 0;
+		if (kvm_slot_in_place(slot)) {
+			if (kvm_gmem_gfn_is_destroyed(slot, gfn))
+				return 0;
+			err = pkvm_gmem_fault_in(vcpu, slot, gfn, true);
 		} else {
-			ret = gmem_fault_in(vcpu, slot, gfn, true);
+			err = slot ? pkvm_fault_in_anon(vcpu, slot, gfn) : -EFAULT;
 		}
-		if (ret && ret != -EAGAIN)
-			return ret;
 
-		if (signal_pending(current))
+		if (err == -ENOMEM)
+			return err;
+		if (err == -EAGAIN && signal_pending(current))
 			return -EINTR;
+		/* A failure counts unless another vCPU or a conversion was first. */
+		if (err == -EAGAIN ||
+		    (kvm_slot_in_place(slot) && kvm_gmem_gfn_is_destroyed(slot, gfn)))
+			err = 0;
 		cond_resched();
 	}
 }
 
-/* Share what there is; what no slot or file backs is the VMM's to refuse. */
-static int share_pages(struct kvm_vcpu *vcpu, gfn_t gfn, u64 nr_pages)
+/*
+ * Share what there is; what no slot or file backs is the VMM's to refuse.  After a
+ * signal it goes on where it was.
+ */
+static int pkvm_share_pages(struct kvm_vcpu *vcpu)
 {
-	int ret = 0, idx;
-	u64 i;
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	struct kvm_memory_slot *slot;
+	int ret, idx;
 
-	for (i = 0; !ret && i < nr_pages; i++) {
-		struct kvm_memory_slot *slot;
-
+	while (req->next < req->gfn + req->nr_pages) {
 		idx = srcu_read_lock(&vcpu->kvm->srcu);
-		slot = gfn_to_memslot(vcpu->kvm, gfn + i);
-		if (kvm_slot_in_place(slot))
-			ret = share_page(vcpu, slot, gfn + i);
+		slot = gfn_to_memslot(vcpu->kvm, req->next);
+		ret = kvm_slot_in_place(slot) ?
+		      pkvm_share_page(vcpu, slot, req->next) : 0;
 		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+		if (ret)
+			return ret;
 
-		if (!ret && i % PKVM_PAGES_AT_ONCE == PKVM_PAGES_AT_ONCE - 1) {
-			cond_resched();
-			ret = signal_pending(current) ? -EINTR : 0;
-		}
+		if (++req->next % PKVM_PAGES_AT_ONCE)
+			continue;
+		cond_resched();
+		if (signal_pending(current))
+			return -EINTR;
 	}
 
-	return ret;
+	return 0;
 }
 
 /*
@@ -221,105 +235,109 @@ static int share_pages(struct kvm_vcpu *vcpu, gfn_t gfn, u64 nr_pages)
  * a later conversion to rest on.  Return: 0 if it is; -ENOENT if it has to be given
  * to the guest first; -EHWPOISON or -EPERM.
  *
- * Context: conversions are held.
+ * Context: conversions are held, but others may settle the same page.
  */
-static int settle_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		       bool to_private)
+static int pkvm_settle_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			    bool to_private)
 {
 	bool private = kvm_gmem_gfn_is_private(slot, gfn);
 	bool destroyed = kvm_gmem_gfn_is_destroyed(slot, gfn);
-	int shared = page_is_shared(kvm, gfn);
+	int shared = pkvm_page_is_shared(kvm, gfn);
 
 	if (shared == 1 && private) {
-		WARN_ON_ONCE(unshare_page(kvm, gfn));
-		shared = 0;
+		pkvm_unshare_page(kvm, gfn);
+		shared = pkvm_page_is_shared(kvm, gfn);
 	}
 
 	if (shared == -EHWPOISON)
 		return shared;
 	if (destroyed || private != to_private)
 		return -EPERM;
-	if (to_private || shared == 1)
+	if (to_private)
+		return shared == 1 ? -EPERM : 0;
+	if (shared == 1)
 		return 0;
 
 	return shared == -ENOENT ? -ENOENT : -EPERM;
 }
 
-/* Settle up to @nr_pages of one slot.  Return: how many are as asked. */
-static u64 settle_slot(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn,
-		       u64 nr_pages, bool to_private, int *error)
-{
-	u64 i, good = 0;
-
-	for (i = 0; i < nr_pages; i++) {
-		struct file *file;
-		int ret;
-
-		do {
-			file = kvm_gmem_hold_conversions(slot);
-			ret = settle_page(vcpu->kvm, slot, gfn + i, to_private);
-			/* A file that is gone has nothing to agree with. */
-			if (!file)
-				ret = -EPERM;
-			kvm_gmem_let_conversions(file);
-
-			/* As if the guest's call were restarted. */
-			if (ret == -ENOENT && share_page(vcpu, slot, gfn + i))
-				ret = -EPERM;
-		} while (ret == -ENOENT);
-
-		if (!*error)
-			*error = ret;
-		good += !*error;
-	}
-
-	return good;
-}
-
-static u64 settle(struct kvm_vcpu *vcpu, int *error)
+/*
+ * Settle up to @nr_pages of one slot, from where the request stands.  Return: 0;
+ * -ENOENT if the next page has to be given to the guest first.
+ */
+static int pkvm_settle_slot(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			    u64 nr_pages)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	gfn_t gfn = req->gfn, end = req->gfn + req->nr_pages;
-	struct kvm_memory_slot *slot;
-	u64 good = 0, step;
-	int idx;
+	struct file *file = kvm_gmem_hold_conversions(slot);
+	int ret = 0;
 
-	for (; gfn < end; gfn += step) {
-		idx = srcu_read_lock(&vcpu->kvm->srcu);
-		slot = gfn_to_memslot(vcpu->kvm, gfn);
-		step = 1;
-		if (kvm_slot_in_place(slot)) {
-			step = min3(end - gfn, slot->base_gfn + slot->npages - gfn,
-				    (u64)PKVM_PAGES_AT_ONCE);
-			good += settle_slot(vcpu, slot, gfn, step, req->to_private,
-					    error);
-		} else if (!*error) {
-			*error = -EPERM;
-		}
-		srcu_read_unlock(&vcpu->kvm->srcu, idx);
-		cond_resched();
+	for (; nr_pages; nr_pages--, req->next++) {
+		ret = pkvm_settle_page(vcpu->kvm, slot, req->next, req->to_private);
+		/* A file that is gone has nothing to agree with. */
+		if (!file)
+			ret = -EPERM;
+		if (ret == -ENOENT)
+			break;
+
+		if (!req->error)
+			req->error = ret;
+		req->good += !req->error;
+		ret = 0;
 	}
 
-	return good;
+	kvm_gmem_let_conversions(file);
+
+	return ret;
+}
+
+/* Settle the request.  Return: 0; -EINTR or -ENOMEM to go on there another time. */
+static int pkvm_settle(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	gfn_t end = req->gfn + req->nr_pages;
+	struct kvm_memory_slot *slot;
+	int ret, idx;
+
+	while (req->next < end) {
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		slot = gfn_to_memslot(vcpu->kvm, req->next);
+		ret = 0;
+		if (kvm_slot_in_place(slot)) {
+			gfn_t stop = min3(end, slot->base_gfn + slot->npages,
+					  req->next + PKVM_PAGES_AT_ONCE);
+
+			ret = pkvm_settle_slot(vcpu, slot, stop - req->next);
+			/* As if the guest's call were restarted. */
+			if (ret == -ENOENT)
+				ret = pkvm_share_page(vcpu, slot, req->next);
+			if (ret && ret != -EINTR && ret != -ENOMEM) {
+				req->error = req->error ?: ret;
+				req->next++;
+				ret = 0;
+			}
+		} else {
+			req->error = req->error ?: -EPERM;
+			req->next++;
+		}
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+
+		cond_resched();
+		if (!ret && req->next < end && signal_pending(current))
+			ret = -EINTR;
+		if (ret)
+			return ret;
+	}
+
+	return 0;
 }
 
 /* @done goes to guests that know of it: those that gave a number of pages. */
-static void answer(struct kvm_vcpu *vcpu, long ret, u64 done)
+static void pkvm_answer(struct kvm_vcpu *vcpu, long ret, u64 done)
 {
 	bool is_range = vcpu->arch.mem_request.is_range;
 
 	smccc_set_retval(vcpu, ret, is_range ? done : 0, 0, 0);
-}
-
-static void end_request(struct kvm_vcpu *vcpu, long told)
-{
-	int error = 0;
-	u64 done;
-
-	done = settle(vcpu, &error);
-	if (error && told < 0 && told >= -MAX_ERRNO)
-		error = told;
-	answer(vcpu, error, done);
 }
 
 /*
@@ -327,54 +345,81 @@ static void end_request(struct kvm_vcpu *vcpu, long told)
  * if the guest did not get what it asked for.
  *
  * Context: KVM_RUN, with the vCPU loaded.
+ * Return: 0; -EINTR or -ENOMEM if KVM_RUN has to be called again.
  */
-void pkvm_complete_mem_request(struct kvm_vcpu *vcpu)
+int pkvm_complete_mem_request(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	int ret;
+
+	if (!req->pending)
+		return 0;
+
+	gmem_request_end(pkvm_vcpu_request(vcpu));
+
+	ret = pkvm_settle(vcpu);
+	if (ret)
+		return ret;
+
+	if (req->error && req->told < 0 && req->told >= -MAX_ERRNO)
+		req->error = req->told;
+	pkvm_answer(vcpu, req->error, req->good);
+	req->pending = false;
+
+	return 0;
+}
+
+/* What pkvm_complete_mem_request() goes on with; @told is a VMM's answer, if any. */
+static void pkvm_begin_settling(struct kvm_vcpu *vcpu, long told)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 
-	if (!req->pending)
-		return;
-
-	gmem_request_end(vcpu_request(vcpu));
-	end_request(vcpu, (long)READ_ONCE(vcpu->run->hypercall.ret));
-	req->pending = false;
+	req->next = req->gfn;
+	req->good = 0;
+	req->error = 0;
+	req->told = told;
+	req->pending = true;
 }
 
 /* Ordinary memory: nobody to ask, EL2 does as the guest says. */
-static int handle_ordinary(struct kvm_vcpu *vcpu)
+static int pkvm_handle_ordinary(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	struct kvm *kvm = vcpu->kvm;
 	int ret = 0, idx;
-	u64 i;
 
-	for (i = 0; i < req->nr_pages; i++) {
-		gfn_t gfn = req->gfn + i;
-
+	while (req->next < req->gfn + req->nr_pages) {
 		/* One page must not be so already; of many, those are skipped. */
-		if (page_is_shared(kvm, gfn) == !req->to_private) {
+		if (pkvm_page_is_shared(kvm, req->next) == !req->to_private) {
 			ret = req->is_range ? 0 : -EPERM;
 		} else if (req->to_private) {
-			ret = unshare_page(kvm, gfn);
+			ret = pkvm_unshare_page(kvm, req->next);
 		} else {
 			idx = srcu_read_lock(&kvm->srcu);
-			ret = share_page(vcpu, gfn_to_memslot(kvm, gfn), gfn);
+			ret = pkvm_share_page(vcpu, gfn_to_memslot(kvm, req->next),
+					      req->next);
 			srcu_read_unlock(&kvm->srcu, idx);
 		}
 		if (ret)
 			break;
+
+		if (++req->next % PKVM_PAGES_AT_ONCE)
+			continue;
 		cond_resched();
+		if (signal_pending(current))
+			return -EINTR;
 	}
 
 	if (ret == -EINTR || ret == -ENOMEM)
 		return ret;
 
-	answer(vcpu, ret ? SMCCC_RET_INVALID_PARAMETER : SMCCC_RET_SUCCESS, i);
+	pkvm_answer(vcpu, ret ? SMCCC_RET_INVALID_PARAMETER : SMCCC_RET_SUCCESS,
+		    req->next - req->gfn);
 	return 1;
 }
 
 /* Whether all of the request is memory that no file converts. */
-static bool is_ordinary(struct kvm_vcpu *vcpu)
+static bool pkvm_is_ordinary(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	gfn_t gfn = req->gfn, end = req->gfn + req->nr_pages;
@@ -392,14 +437,14 @@ static bool is_ordinary(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-static int exit_to_vmm(struct kvm_vcpu *vcpu)
+static int pkvm_exit_to_vmm(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	struct kvm_run *run = vcpu->run;
 
-	WARN_ON_ONCE(gmem_request_post(vcpu_request(vcpu), req->gfn, req->nr_pages,
-				       req->to_private));
-	req->pending = true;
+	WARN_ON_ONCE(gmem_request_post(pkvm_vcpu_request(vcpu), req->gfn,
+				       req->nr_pages, req->to_private));
+	pkvm_begin_settling(vcpu, 0);
 
 	run->exit_reason = KVM_EXIT_HYPERCALL;
 	run->hypercall = (typeof(run->hypercall)) {
@@ -424,40 +469,49 @@ static int exit_to_vmm(struct kvm_vcpu *vcpu)
 int pkvm_handle_mem_request(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	bool to_private = smccc_get_function(vcpu) ==
+			  ARM_SMCCC_VENDOR_HYP_KVM_MEM_UNSHARE_FUNC_ID;
+	u64 nr_pages = smccc_get_arg2(vcpu) ?: 1;
 	gpa_t gpa = smccc_get_arg1(vcpu);
 	int ret;
 
-	req->to_private = smccc_get_function(vcpu) ==
-			  ARM_SMCCC_VENDOR_HYP_KVM_MEM_UNSHARE_FUNC_ID;
+	/* The guest calls again after a signal: go on where that came. */
+	if (!req->interrupted || req->gfn != gpa_to_gfn(gpa) ||
+	    req->nr_pages != nr_pages || req->to_private != to_private)
+		req->next = gpa_to_gfn(gpa);
+
+	req->interrupted = false;
+	req->to_private = to_private;
 	req->is_range = smccc_get_arg2(vcpu);
-	req->nr_pages = smccc_get_arg2(vcpu) ?: 1;
+	req->nr_pages = nr_pages;
 	req->gfn = gpa_to_gfn(gpa);
 
 	if (!PAGE_ALIGNED(gpa) || smccc_get_arg3(vcpu) ||
 	    gpa >= kvm_phys_size(&vcpu->kvm->arch.mmu) ||
-	    req->nr_pages > GMEM_REQUEST_MAX_PAGES ||
-	    req->nr_pages > gpa_to_gfn(kvm_phys_size(&vcpu->kvm->arch.mmu)) - req->gfn) {
-		answer(vcpu, SMCCC_RET_INVALID_PARAMETER, 0);
+	    nr_pages > GMEM_REQUEST_MAX_PAGES ||
+	    nr_pages > gpa_to_gfn(kvm_phys_size(&vcpu->kvm->arch.mmu)) - req->gfn) {
+		pkvm_answer(vcpu, SMCCC_RET_INVALID_PARAMETER, 0);
 		return 1;
 	}
 
-	if (is_ordinary(vcpu)) {
-		ret = handle_ordinary(vcpu);
+	if (pkvm_is_ordinary(vcpu)) {
+		ret = pkvm_handle_ordinary(vcpu);
 	} else {
-		ret = req->to_private ? 0 :
-		      share_pages(vcpu, req->gfn, req->nr_pages);
+		ret = to_private ? 0 : pkvm_share_pages(vcpu);
 		if (!ret)
-			return exit_to_vmm(vcpu);
+			return pkvm_exit_to_vmm(vcpu);
 		if (ret != -EINTR && ret != -ENOMEM) {
 			/* What was shared so far is taken back. */
-			end_request(vcpu, ret);
-			return 1;
+			pkvm_begin_settling(vcpu, ret);
+			ret = pkvm_complete_mem_request(vcpu);
+			return ret ?: 1;
 		}
 	}
 
-	/* The guest calls again when it runs again. */
-	if (ret < 0)
+	if (ret < 0) {
+		req->interrupted = true;
 		*vcpu_pc(vcpu) -= 4;
+	}
 
 	return ret == -EINTR ? 1 : ret;
 }
@@ -502,11 +556,11 @@ int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
 		return 0;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (!gmem_request_match(vcpu_request(vcpu), gfn, nr_pages,
+		if (!gmem_request_match(pkvm_vcpu_request(vcpu), gfn, nr_pages,
 					conv->to_private, &conv->request_snapshot))
 			continue;
 
-		conv->request = vcpu_request(vcpu);
+		conv->request = pkvm_vcpu_request(vcpu);
 		return 0;
 	}
 
@@ -519,7 +573,7 @@ int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
 }
 
 /* The next page of the range that the guest has or had, from @gfn on. */
-static bool next_page(struct kvm *kvm, const struct kvm_gfn_range *range, gfn_t *gfn,
+static bool pkvm_next_page(struct kvm *kvm, const struct kvm_gfn_range *range, gfn_t *gfn,
 		      bool *poisoned)
 {
 	struct pkvm_mapping *mapping;
@@ -546,10 +600,12 @@ int kvm_arch_gmem_check(struct kvm *kvm, const struct kvm_gfn_range *range,
 	bool poisoned;
 	gfn_t gfn;
 
-	for (gfn = range->start; next_page(kvm, range, &gfn, &poisoned); gfn++) {
-		int shared = poisoned ? -EHWPOISON : page_is_shared(kvm, gfn);
+	for (gfn = range->start; pkvm_next_page(kvm, range, &gfn, &poisoned); gfn++) {
+		int shared = poisoned ? -EHWPOISON : pkvm_page_is_shared(kvm, gfn);
 
 		*bad = gfn;
+		if (signal_pending(current))
+			return -EINTR;
 		if (shared == -EHWPOISON)
 			return shared;
 		if (!to_private && !by_force && shared != 1)
@@ -564,11 +620,11 @@ bool kvm_arch_gmem_clear(struct kvm *kvm, gfn_t gfn, struct page *page)
 	struct kvm_gfn_range range = { .start = gfn, .end = gfn + 1 };
 	bool poisoned;
 
-	if (!next_page(kvm, &range, &gfn, &poisoned) || poisoned)
+	if (!pkvm_next_page(kvm, &range, &gfn, &poisoned) || poisoned)
 		return false;
 
 	/* Only EL2 knows whether the host may write. */
-	if (page_is_shared(kvm, gfn) == 1) {
+	if (pkvm_page_is_shared(kvm, gfn) == 1) {
 		clear_highpage(page);
 		__clean_dcache_guest_page(page_address(page), PAGE_SIZE);
 	}
@@ -581,8 +637,8 @@ void kvm_arch_gmem_unshare(struct kvm *kvm, const struct kvm_gfn_range *range)
 	bool poisoned;
 	gfn_t gfn;
 
-	for (gfn = range->start; next_page(kvm, range, &gfn, &poisoned); gfn++) {
+	for (gfn = range->start; pkvm_next_page(kvm, range, &gfn, &poisoned); gfn++) {
 		if (!poisoned)
-			unshare_page(kvm, gfn);
+			pkvm_unshare_page(kvm, gfn);
 	}
 }
