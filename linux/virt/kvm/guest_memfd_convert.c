@@ -50,6 +50,9 @@ struct gmem_file_conversion {
 	struct kvm *kvm;
 	struct address_space *mapping;
 
+	/* The first, or GMEM_NO_GFN if they do not follow each other. */
+	gfn_t gfn;
+
 	/* The guest decides, and was not asked: its pages go by force. */
 	bool guest_decides;
 	bool by_force;
@@ -118,6 +121,11 @@ static int gmem_op_supported(struct gmem_conversion *conv)
 		if (next - index != range.end - range.start)
 			break;
 
+		if (index == conv->start)
+			fc->gfn = range.start;
+		else if (range.start != fc->gfn + (index - conv->start))
+			fc->gfn = GMEM_NO_GFN;
+
 		r = kvm_gmem_arch_content_policy_supported(fc->kvm, conv->policy,
 							   range.start,
 							   range.end - range.start,
@@ -138,40 +146,15 @@ static int gmem_op_supported(struct gmem_conversion *conv)
 	return 0;
 }
 
-/* The gfns of the whole request, if they follow each other. */
-static bool gmem_contiguous_gfns(struct gmem_file_conversion *fc, gfn_t *gfn)
-{
-	pgoff_t start = fc->conv.start, end = start + fc->conv.nr_pages, index, next;
-	struct kvm_gfn_range range;
-
-	*gfn = 0;
-	for (index = start; index < end; index = next) {
-		next = gmem_next_binding(fc->f, index, end, &range);
-		if (!next || next - index != range.end - range.start)
-			return false;
-		if (index == start)
-			*gfn = range.start;
-		else if (range.start != *gfn + (index - start))
-			return false;
-	}
-
-	return true;
-}
-
 static int gmem_op_authorise(struct gmem_conversion *conv)
 {
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
-	gfn_t gfn;
 	int r;
 
 	if (!fc->guest_decides)
 		return 0;
 
-	/* No request is for what does not follow each other. */
-	if (!gmem_contiguous_gfns(fc, &gfn))
-		gfn = GMEM_NO_GFN;
-
-	r = kvm_arch_gmem_authorise(fc->kvm, gfn, conv->nr_pages, conv);
+	r = kvm_arch_gmem_authorise(fc->kvm, fc->gfn, conv->nr_pages, conv);
 	fc->by_force = r > 0;
 
 	return min(r, 0);

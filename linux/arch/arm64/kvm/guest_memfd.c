@@ -38,12 +38,12 @@
 /* Between two of these others get their turn. */
 #define PKVM_PAGES_AT_ONCE	512
 
-static_assert(sizeof(struct gmem_request) ==
-	      sizeof_field(struct pkvm_mem_request, word));
+static_assert(sizeof(struct gmem_request) == sizeof(u64));
 
-static struct gmem_request *pkvm_vcpu_request(struct kvm_vcpu *vcpu)
+/* All in one place, since conversions look at each of them. */
+static struct gmem_request *pkvm_requests(struct kvm *kvm)
 {
-	return (struct gmem_request *)&vcpu->arch.mem_request.word;
+	return (struct gmem_request *)kvm->arch.pkvm.requests;
 }
 
 /* ---- what the VM offers ---- */
@@ -350,34 +350,42 @@ static void pkvm_answer(struct kvm_vcpu *vcpu, long ret, u64 done)
 int pkvm_complete_mem_request(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	long told = req->refusal;
 	int ret;
 
 	if (!req->pending)
 		return 0;
 
-	gmem_request_end(pkvm_vcpu_request(vcpu));
+	if (req->vmm_answers) {
+		gmem_request_end(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx]);
+		told = (long)READ_ONCE(vcpu->run->hypercall.ret);
+	}
 
 	ret = pkvm_settle(vcpu);
 	if (ret)
 		return ret;
 
-	if (req->error && req->told < 0 && req->told >= -MAX_ERRNO)
-		req->error = req->told;
+	if (req->error && told < 0 && told >= -MAX_ERRNO)
+		req->error = told;
 	pkvm_answer(vcpu, req->error, req->good);
 	req->pending = false;
 
 	return 0;
 }
 
-/* What pkvm_complete_mem_request() goes on with; @told is a VMM's answer, if any. */
-static void pkvm_begin_settling(struct kvm_vcpu *vcpu, long told)
+/*
+ * Let pkvm_complete_mem_request() do the rest: with the VMM's answer, or because the
+ * request was refused before the VMM heard of it.
+ */
+static void pkvm_begin_settling(struct kvm_vcpu *vcpu, int refusal)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 
 	req->next = req->gfn;
 	req->good = 0;
 	req->error = 0;
-	req->told = told;
+	req->refusal = refusal;
+	req->vmm_answers = !refusal;
 	req->pending = true;
 }
 
@@ -442,8 +450,8 @@ static int pkvm_exit_to_vmm(struct kvm_vcpu *vcpu)
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	struct kvm_run *run = vcpu->run;
 
-	WARN_ON_ONCE(gmem_request_post(pkvm_vcpu_request(vcpu), req->gfn,
-				       req->nr_pages, req->to_private));
+	WARN_ON_ONCE(gmem_request_post(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx],
+				       req->gfn, req->nr_pages, req->to_private));
 	pkvm_begin_settling(vcpu, 0);
 
 	run->exit_reason = KVM_EXIT_HYPERCALL;
@@ -549,20 +557,27 @@ void kvm_arch_gmem_end(struct kvm *kvm, bool begun)
 int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
 			    struct gmem_conversion *conv)
 {
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
+	unsigned int i, nr = kvm->arch.pkvm.nr_requests;
+	struct gmem_request *req = pkvm_requests(kvm);
+	u64 word;
 
 	if (!pkvm_vm_is_sealed(kvm))
 		return 0;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (!gmem_request_match(pkvm_vcpu_request(vcpu), gfn, nr_pages,
-					conv->to_private, &conv->request_snapshot))
+	/* The shortest that covers it: another may be for more from there on. */
+	for (i = 0; i < nr; i++, req++) {
+		if (!READ_ONCE(req->word) ||
+		    !gmem_request_match(req, gfn, nr_pages, conv->to_private, &word))
 			continue;
 
-		conv->request = pkvm_vcpu_request(vcpu);
-		return 0;
+		conv->request = req;
+		conv->request_snapshot = word;
+		if (!gmem_request_match(req, gfn, nr_pages + 1, conv->to_private, &word))
+			break;
 	}
+
+	if (conv->request)
+		return 0;
 
 	if (kvm->arch.pkvm.destructive_reclaim &&
 	    (conv->policy == SET_MEMORY_ATTRIBUTES_CONTENT_ZERO ||
