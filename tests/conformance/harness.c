@@ -56,6 +56,7 @@ static const struct variant variants[] = {
 		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
 		.kernel = true,
 	},
+#ifdef __aarch64__
 	{
 		.name = "kernel/pkvm",
 		.lacks = KERNEL_LACKS,
@@ -66,6 +67,7 @@ static const struct variant variants[] = {
 		.kernel = true,
 		.guest_asks = true,
 	},
+#endif
 	{
 		.name = "emu/sw",
 		.lacks = EMU_LACKS,

@@ -5,120 +5,9 @@
  */
 #include <pthread.h>
 
-#include "env.h"
-
-/* ---- the hypercall in two halves ---- */
-
-static struct gmem_guest_cmd convert_cmd(uint64_t page, uint64_t nr, uint64_t attributes)
-{
-	return (struct gmem_guest_cmd){
-		.op = attributes & PRIVATE ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
-		.addr = gpa_of(page), .size = nr * PAGE,
-	};
-}
-
-/* Run to what the list of commands ends with, or exits with. */
-static void run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
-{
-	do {
-		ASSERT_OK(gmem_vcpu_run(vcpu, exit));
-	} while (exit->reason == KVM_EXIT_INTR ||
-		 (exit->reason == GMEM_EXIT_GUEST_DONE &&
-		  gmem_guest_finish(vcpu, NULL, 0, NULL) == -EBUSY));
-}
-
-/* The guest asks, and waits for the VMM. */
-static void ask(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
-		uint64_t attributes, struct gmem_exit *exit)
-{
-	struct gmem_guest_cmd cmd = convert_cmd(page, nr, attributes);
-	struct gmem_vcpu *vcpu = env_vcpu(env, id);
-
-	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
-	run_list(vcpu, exit);
-	ASSERT_EQ(exit->reason, KVM_EXIT_HYPERCALL);
-	ASSERT_EQ(exit->hypercall.nr, KVM_HC_MAP_GPA_RANGE);
-	ASSERT_EQ(exit->hypercall.args[0], gpa_of(page));
-	ASSERT_EQ(exit->hypercall.args[1], nr);
-	ASSERT_EQ(!!(exit->hypercall.args[2] & 1u << 4), attributes == PRIVATE);
-}
-
-static void ask_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
-{
-	struct gmem_exit exit;
-
-	ask(env, id, page, nr, SHARED, &exit);
-}
-
-static void ask_unshare(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
-{
-	struct gmem_exit exit;
-
-	ask(env, id, page, nr, PRIVATE, &exit);
-}
-
-/* The VMM answers; what the guest is told, and how many pages were done. */
-static int answer(struct env *env, unsigned int id, int64_t ret, uint64_t *done)
-{
-	struct gmem_vcpu *vcpu = env_vcpu(env, id);
-	struct gmem_guest_cmd cmd;
-	struct gmem_exit exit;
-	int status;
-
-	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, ret));
-	run_list(vcpu, &exit);
-	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
-	status = gmem_guest_finish(vcpu, &cmd, 1, NULL);
-	*done = cmd.result;
-	return status;
-}
-
-#define ASSERT_ANSWER(env, id, ret, want, want_done)				\
-	do {									\
-		uint64_t done_ = ~0ull;						\
-		ASSERT_RET(answer(env, id, ret, &done_), want);			\
-		ASSERT_EQ(done_, want_done);					\
-	} while (0)
-
-/* A hypercall that is over without the VMM. */
-static int ask_in_vain(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
-		       uint64_t attributes)
-{
-	struct gmem_guest_cmd cmd = convert_cmd(page, nr, attributes);
-	struct gmem_vcpu *vcpu = env_vcpu(env, id);
-	struct gmem_exit exit;
-
-	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
-	run_list(vcpu, &exit);
-	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
-	return gmem_guest_finish(vcpu, NULL, 0, NULL);
-}
-
-/* The VMM on its own. */
-static int vmm(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
-	       uint32_t policy)
-{
-	return gmem_file_convert(env->file, page * PAGE, nr * PAGE, attributes, policy,
-				 NULL);
-}
-
-static void run_guest_once(struct env *env)
-{
-	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_NOP };
-
-	ASSERT_OK(gmem_guest_exec(env_vcpu(env, 0), &cmd, 1, 0, NULL));
-}
+#include "asking.h"
 
 /* ---- nobody asked ---- */
-
-static void refuse_all(struct env *env, uint64_t page, uint64_t nr)
-{
-	static const uint32_t policies[] = { ZERO, READABLE, DESTROY };
-
-	for (int i = 0; i < 6; i++)
-		ASSERT_RET(vmm(env, page, nr, i & 1 ? PRIVATE : SHARED,
-			       policies[i / 2]), -EPERM);
-}
 
 ASKING_TEST(refuses_unsolicited_conversion)
 {
@@ -446,6 +335,29 @@ ASKING_TEST(guest_shares_memory_it_never_touched)
 	ASSERT_GUEST_READS(&env, 0, 4, 0x300);
 }
 
+/* The VMM's to refuse; no answer of its makes the guest believe that it is shared. */
+ASKING_TEST(guest_shares_memory_it_does_not_have)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	guest_fill(&env, 0, 2, 0x100);
+	ask_share(&env, 0, 100, 2);
+	refuse_all(&env, 0, 2);
+	ASSERT_ANSWER(&env, 0, -ENXIO, -ENXIO, 0);
+	ask_share(&env, 0, 100, 2);
+	ASSERT_ANSWER(&env, 0, 0, -EPERM, 0);
+	ask_unshare(&env, 0, 100, 2);
+	ASSERT_ANSWER(&env, 0, 0, -EPERM, 0);
+	/* It has the first page only. */
+	ask_share(&env, 0, 1, 2);
+	ASSERT_OK(vmm(&env, 1, 1, SHARED, READABLE));
+	ASSERT_ANSWER(&env, 0, 0, -EPERM, 1);
+	ASSERT_STATE(&env, "ps");
+	ASSERT_HOST_READS(&env, 1, 1, 0x100 + WORDS);
+	ASSERT_GUEST_READS(&env, 0, 2, 0x100);
+}
+
 /* EL2 can share it only once it is converted; nobody asks the guest again. */
 ASKING_TEST(guest_shares_memory_destroyed_before_it_ran)
 {
@@ -689,6 +601,8 @@ ASKING_TEST(guest_is_told_that_its_file_is_gone)
 struct answering {
 	pthread_t thread;
 	struct env *env;
+	unsigned int id;
+	int64_t ret;
 	int status;
 	uint64_t done;
 };
@@ -697,7 +611,7 @@ static void *answer_soon(void *opaque)
 {
 	struct answering *self = opaque;
 
-	self->status = answer(self->env, 0, 0, &self->done);
+	self->status = answer(self->env, self->id, self->ret, &self->done);
 	return NULL;
 }
 
@@ -730,6 +644,37 @@ ASKING_TEST(reentry_races_with_conversion)
 		ASSERT_UNIFORM(&env, 0, 4, at ? 'p' : 's');
 		refuse_all(&env, 0, 4);
 	}
+	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
+}
+
+/* Both take back the same share. */
+ASKING_TEST(ends_of_overlapping_requests_race)
+{
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 4, 0x100);
+	for (int i = 0; i < ROUNDS / 3; i++) {
+		struct answering ends[2];
+
+		for (unsigned int id = 0; id < 2; id++) {
+			ask_share(&env, id, 0, 4);
+			ends[id] = (struct answering){
+				.env = &env, .id = id, .ret = -EACCES,
+			};
+		}
+		for (int id = 0; id < 2; id++)
+			ASSERT(!pthread_create(&ends[id].thread, NULL, answer_soon,
+					       &ends[id]));
+		for (int id = 0; id < 2; id++) {
+			pthread_join(ends[id].thread, NULL);
+			ASSERT_RET(ends[id].status, -EACCES);
+			ASSERT_EQ(ends[id].done, 0);
+		}
+		refuse_all(&env, 0, 4);
+	}
+	ASSERT_STATE(&env, "pppp");
+	ASSERT_HOST_REFUSED(&env, 0);
 	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
 }
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Tests of conversions that the guest has to ask for: its hypercall in two halves,
+ * and a VMM that acts on its own in between.
+ */
+#ifndef CONFORMANCE_ASKING_H
+#define CONFORMANCE_ASKING_H
+
+#include "env.h"
+
+struct gmem_guest_cmd convert_cmd(uint64_t page, uint64_t nr, uint64_t attributes);
+/* Run to what the list of commands ends with, or exits with. */
+void run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
+
+/* The guest asks, and waits for the VMM. */
+void ask(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
+	 uint64_t attributes, struct gmem_exit *exit);
+void ask_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr);
+void ask_unshare(struct env *env, unsigned int id, uint64_t page, uint64_t nr);
+/* The VMM answers; what the guest is told, and how many pages were done. */
+int answer(struct env *env, unsigned int id, int64_t ret, uint64_t *done);
+
+#define ASSERT_ANSWER(env, id, ret, want, want_done)				\
+	do {									\
+		uint64_t done_ = ~0ull;						\
+		ASSERT_RET(answer(env, id, ret, &done_), want);			\
+		ASSERT_EQ(done_, want_done);					\
+	} while (0)
+
+/* A hypercall that is over without the VMM. */
+int ask_in_vain(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
+		uint64_t attributes);
+
+/* The VMM on its own. */
+int vmm(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
+	uint32_t policy);
+/* It gets -EPERM whatever it tries. */
+void refuse_all(struct env *env, uint64_t page, uint64_t nr);
+void run_guest_once(struct env *env);
+
+#endif /* CONFORMANCE_ASKING_H */
