@@ -57,7 +57,7 @@ all: lib tools conformance guest-test examples unit-build
 endif
 
 .PHONY: unit unit-build unit-long bench
-.PHONY: kernel kernel-coco selftests test test-long demo clean distclean
+.PHONY: kernel kernel-coco selftests docs test test-long demo clean distclean
 
 help:
 	@echo 'make              build the library, the tools and the test programs'
@@ -65,6 +65,7 @@ help:
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
 	@echo 'make ARCH=arm64 [kernel]  the same for arm64, where pKVM is'
 	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
+	@echo 'make docs         the pages of the kernel that linux/ changes, as HTML'
 	@echo 'make demo         show what conversions do on every platform, in emu'
 	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'
 	@echo 'make demo ENGINE=kernel ARCH=arm64   the same under pKVM: real EL2'
@@ -95,6 +96,9 @@ kernel-coco:
 
 selftests:
 	scripts/kernel-selftests
+
+docs:
+	scripts/docs
 
 # emu runs on this machine only.
 ENGINE := $(if $(filter arm64,$(ARCH)),kernel,emu)
