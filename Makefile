@@ -37,13 +37,14 @@ include tests/oracle/oracle.mk
 include tools/tools.mk
 include tests/conformance/conformance.mk
 include tests/guest/guest-test.mk
+include tests/hostile/hostile.mk
 
 .PHONY: help all lib tools conformance
 
 ifeq ($(ARCH),arm64)
 include bench/pkvm.mk
 
-all: lib tools conformance guest-test
+all: lib tools conformance guest-test hostile
 else
 include tests/emu/emu-tests.mk
 include tests/fuzz/fuzz.mk
@@ -53,7 +54,7 @@ include tests/unit/unit.mk
 include bench/bench.mk
 include bench/emu.mk
 
-all: lib tools conformance guest-test examples unit-build
+all: lib tools conformance guest-test hostile examples unit-build
 endif
 
 .PHONY: unit unit-build unit-long bench
