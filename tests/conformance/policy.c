@@ -383,10 +383,13 @@ TEST(neighbours_of_a_range_keep_everything)
 	ASSERT_HOST_REFUSED(&env, 3);
 }
 
-/* One page to 1 GiB; a page in 4 MiB is populated. */
+/*
+ * One page to 1 GiB; a page in 4 MiB is populated.  A guest that asks populates all
+ * of it, and pKVM's EL2 shares page by page: there it is 32 MiB.
+ */
 TEST_WITH(ranges_of_every_size_convert, 0, 300)
 {
-	const uint64_t most = 1ull << 18;
+	const uint64_t most = 1ull << (variant->kernel && variant->guest_asks ? 13 : 18);
 	struct env env;
 	uint64_t pages;
 	bool kept;
