@@ -221,30 +221,6 @@ static void act_create_vcpu(void)
 	create_vcpu(any_fd(VMS), below(8), one_in(8) ? random_u64() : CODE_GPA);
 }
 
-void act_create_machine(void)
-{
-	unsigned char *code = any_window(), *data = any_window();
-	int vm, file;
-
-	vm = create_vm(own_platform);
-	if (vm < 0)
-		return;
-	map_window(code, CODE_PAGES * PAGE, -1, 0);
-	for (unsigned int i = 0; i < CODE_PAGES; i++)
-		guarded(write_code_at, code + i * PAGE);
-	set_slot(vm, 0, CODE_GPA, CODE_PAGES * PAGE, -1, 0, code);
-
-	file = create_file(vm, DATA_PAGES, IN_PLACE |
-			   (one_in(2) ? GUEST_MEMFD_FLAG_INIT_SHARED : 0));
-	set_slot(vm, 1, DATA_GPA, DATA_PAGES * PAGE, file, 0, data);
-	if (file >= 0)
-		map_window(data, DATA_PAGES * PAGE, file, 0);
-	for (unsigned long id = 0; id < 1 + below(3); id++)
-		create_vcpu(vm, id, CODE_GPA + below(CODE_PAGES) * PAGE);
-	keep_fd(FILES, file);
-	keep_fd(VMS, vm);
-}
-
 static void act_meddle(void)
 {
 	meddle_with_vcpu(any_fd(VMS), any_fd(VCPUS));
@@ -331,9 +307,8 @@ static void serve(struct kvm_run *run)
 	poke(&run->hypercall.ret, &ret, sizeof(ret));
 }
 
-static void act_run(void)
+static void run_vcpu(unsigned int place)
 {
-	unsigned int place = (unsigned int)below(NR_FDS);
 	struct kvm_run *run = (struct kvm_run *)run_window(place);
 	const uint64_t nothing = 0;
 	uint32_t reason = 0;
@@ -354,6 +329,37 @@ static void act_run(void)
 		else if (reason != KVM_EXIT_MMIO)
 			return;
 	}
+}
+
+static void act_run(void)
+{
+	run_vcpu((unsigned int)below(NR_FDS));
+}
+
+void act_create_machine(void)
+{
+	unsigned char *code = any_window(), *data = any_window();
+	int vm, file, place = -1;
+
+	vm = create_vm(own_platform);
+	if (vm < 0)
+		return;
+	map_window(code, CODE_PAGES * PAGE, -1, 0);
+	for (unsigned int i = 0; i < CODE_PAGES; i++)
+		guarded(write_code_at, code + i * PAGE);
+	set_slot(vm, 0, CODE_GPA, CODE_PAGES * PAGE, -1, 0, code);
+
+	file = create_file(vm, DATA_PAGES, IN_PLACE |
+			   (one_in(2) ? GUEST_MEMFD_FLAG_INIT_SHARED : 0));
+	set_slot(vm, 1, DATA_GPA, DATA_PAGES * PAGE, file, 0, data);
+	if (file >= 0)
+		map_window(data, DATA_PAGES * PAGE, file, 0);
+	for (unsigned long id = 0; id < 1 + below(3); id++)
+		place = create_vcpu(vm, id, CODE_GPA + below(CODE_PAGES) * PAGE);
+	keep_fd(FILES, file);
+	keep_fd(VMS, vm);
+	if (place >= 0)
+		run_vcpu((unsigned int)place);
 }
 
 static void act_scribble_over_run(void)

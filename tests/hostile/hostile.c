@@ -48,9 +48,7 @@ static uint64_t now_ms(void)
 static void *hostile_thread(void *opaque)
 {
 	random_seed(round_seed + (uintptr_t)opaque);
-	act_create_machine();
-	/* Whatever kills it kills it in KVM_RUN. */
-	act_until(&stop, act_once);
+	act_until(&stop, act_create_machine, act_once);
 	return NULL;
 }
 

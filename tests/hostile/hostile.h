@@ -69,8 +69,8 @@ int run_vcpu_fd(int fd);
 #define KICK_SIGNAL	SIGUSR1
 #define KILL_SIGNAL	SIGUSR2
 
-/* Call @act until told to stop; false if killed in KVM_RUN. */
-bool act_until(const bool *stop, void (*act)(void));
+/* Call @first, then @then until told to stop; false if killed in KVM_RUN. */
+bool act_until(const bool *stop, void (*first)(void), void (*then)(void));
 
 /* ---- acts.c ---- */
 
@@ -85,7 +85,7 @@ struct tally {
 
 void acts_open(enum platform platform, unsigned int lifetime_ms, struct tally *tally);
 void act_once(void);
-/* VM, file, slots and vCPUs that would work if nobody interfered. */
+/* VM, file, slots and vCPUs that would work if nobody interfered, and a run. */
 void act_create_machine(void);
 
 /* ---- guest_<machine>.c ---- */

@@ -7,9 +7,11 @@
  * the system can name is taken from all its memory: that is compared over many rounds,
  * for it is not exact.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +20,6 @@
 #include <unistd.h>
 
 #include "hostile.h"
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 
 #define SETTLE_S	20
 
@@ -154,18 +152,24 @@ void leaks_begin(void)
 
 /*
  * Pages that were locked last may lie in batches of their CPUs, by which they have a
- * reference and count as locked.  This makes all CPUs look.
+ * reference and count as locked.  Whoever locks memory empties the batch of the CPU.
  */
 static void drain_batches(void)
 {
-	const size_t bytes = 8 << 20;
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static char page[PAGE] __attribute__((aligned(PAGE)));
+	cpu_set_t all, one;
 
-	if (memory == MAP_FAILED)
+	if (sched_getaffinity(0, sizeof(all), &all))
 		return;
-	madvise(memory, bytes, MADV_COLLAPSE);
-	munmap(memory, bytes);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one))
+			continue;
+		mlock(page, sizeof(page));
+		munlock(page, sizeof(page));
+	}
+	sched_setaffinity(0, sizeof(all), &all);
 }
 
 bool leaks_settled(void)
@@ -174,15 +178,16 @@ bool leaks_settled(void)
 	struct counters now;
 	bool settled;
 
-	drain_batches();
 	do {
+		/* Each time, for workers may let go of locked pages meanwhile. */
+		drain_batches();
 		settled = true;
 		read_counters(&now);
 		for (unsigned int i = 0; i < NR_COUNTERS; i++)
 			settled = settled && now.value[i] <= start.value[i];
 		if (settled)
 			return true;
-		usleep(50000);
+		usleep(300000);
 	} while (time(NULL) < end);
 
 	for (unsigned int i = 0; i < NR_COUNTERS; i++)

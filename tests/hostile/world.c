@@ -166,14 +166,15 @@ int run_vcpu_fd(int fd)
 	return ret;
 }
 
-bool act_until(const bool *stop, void (*act)(void))
+bool act_until(const bool *stop, void (*first)(void), void (*then)(void))
 {
 	if (sigsetjmp(killed, 0)) {
 		kill_jump = NULL;
 		return false;
 	}
+	first();
 	while (!__atomic_load_n(stop, __ATOMIC_RELAXED))
-		act();
+		then();
 	return true;
 }
 
