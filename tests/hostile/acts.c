@@ -33,6 +33,8 @@ static enum platform own_platform;
 static unsigned int lifetime_ms;
 static size_t run_bytes;
 static atomic_int forks;
+/* The place of the file that a vCPU's VM was made with, by the vCPU's. */
+static atomic_uint file_of[NR_FDS];
 static struct tally *tally;
 
 static void count(atomic_ulong *counter)
@@ -286,8 +288,8 @@ static void act_set_vm_attributes(void)
 
 /* ---- running ---- */
 
-/* Convert what the guest asked for, mostly; whichever file it is. */
-static void serve(struct kvm_run *run)
+/* Convert what the guest asked for, mostly. */
+static void serve(struct kvm_run *run, unsigned int file)
 {
 	uint64_t args[3], ret = 0;
 
@@ -298,10 +300,8 @@ static void serve(struct kvm_run *run)
 		args[0] += PAGE;
 	if (one_in(8))
 		args[1]++;
-	for (unsigned int i = 0; i < NR_FDS; i++)
-		convert(fd_at(FILES, i), args[0] - DATA_GPA,
-			(one_in(8) ? 1 : args[1]) * PAGE,
-			args[2] & ENCRYPTED_GPA ? PRIVATE : 0);
+	convert(one_in(8) ? any_fd(FILES) : fd_at(FILES, file), args[0] - DATA_GPA,
+		(one_in(8) ? 1 : args[1]) * PAGE, args[2] & ENCRYPTED_GPA ? PRIVATE : 0);
 	if (one_in(4))
 		ret = random_u64();
 	poke(&run->hypercall.ret, &ret, sizeof(ret));
@@ -325,7 +325,7 @@ static void run_vcpu(unsigned int place)
 		if (!peek(&run->exit_reason, &reason, sizeof(reason)))
 			return;
 		if (reason == KVM_EXIT_HYPERCALL)
-			serve(run);
+			serve(run, file_of[place]);
 		else if (reason != KVM_EXIT_MMIO)
 			return;
 	}
@@ -339,6 +339,7 @@ static void act_run(void)
 void act_create_machine(void)
 {
 	unsigned char *code = any_window(), *data = any_window();
+	unsigned int file_place;
 	int vm, file, place = -1;
 
 	vm = create_vm(own_platform);
@@ -354,9 +355,12 @@ void act_create_machine(void)
 	set_slot(vm, 1, DATA_GPA, DATA_PAGES * PAGE, file, 0, data);
 	if (file >= 0)
 		map_window(data, DATA_PAGES * PAGE, file, 0);
-	for (unsigned long id = 0; id < 1 + below(3); id++)
+	file_place = keep_fd(FILES, file);
+	for (unsigned long id = 0; id < 1 + below(3); id++) {
 		place = create_vcpu(vm, id, CODE_GPA + below(CODE_PAGES) * PAGE);
-	keep_fd(FILES, file);
+		if (place >= 0)
+			file_of[place] = file_place;
+	}
 	keep_fd(VMS, vm);
 	if (place >= 0)
 		run_vcpu((unsigned int)place);
