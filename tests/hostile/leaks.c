@@ -28,7 +28,7 @@
 
 /* In pages: slabs may be half full, CPUs keep stacks and the like. */
 #define SLAB_TOLERANCE	256
-#define TOLERANCE	64
+#define TOLERANCE	128
 
 enum { UNEVICTABLE, MLOCKED, PINS, GUEST_TABLES, DEBUGFS_VMS, NR_COUNTERS };
 
