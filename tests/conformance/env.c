@@ -121,7 +121,9 @@ struct gmem_vcpu *env_vcpu(struct env *env, unsigned int id)
 	ASSERT(id < NR_TEST_VCPUS);
 	if (!env->ran && !env->variant->guest_asks)
 		create_vcpus(env, NR_TEST_VCPUS);
-	env->ran = true;
+	/* Threads may come here once there are vCPUs. */
+	if (!env->ran)
+		env->ran = true;
 	ASSERT(env->vcpus[id]);
 	return env->vcpus[id];
 }

@@ -132,7 +132,8 @@ TEST(many_vms_live_side_by_side)
 			ASSERT_OK(gmem_slot_delete(env[i].vm, TEST_SLOT));
 			ASSERT_OK(gmem_file_unmap(env[i].file, env[i].memory,
 						  64 * PAGE));
-			gmem_vcpu_destroy(env[i].vcpus[0]);
+			for (int id = 0; id < NR_ALL_VCPUS; id++)
+				gmem_vcpu_destroy(env[i].vcpus[id]);
 			gmem_file_close(env[i].file);
 			gmem_vm_destroy(env[i].vm);
 			gmem_engine_close(env[i].engine);
