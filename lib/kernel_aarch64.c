@@ -97,6 +97,8 @@ int kernel_arch_guest_enter(struct gmem_vcpu *base)
 	if (ret)
 		return ret;
 
+	/* KVM would complete an access that the vCPU exited for before the reset. */
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	base->hello_due = true;
 	if (base->vm->platform == GMEM_VM_PKVM)
 		base->mailbox_state = GMEM_MAILBOX_LOADED;

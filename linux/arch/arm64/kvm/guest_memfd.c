@@ -190,7 +190,7 @@ static int pkvm_share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 
 		if (err == -ENOMEM)
 			return err;
-		if (err == -EAGAIN && signal_pending(current))
+		if ((!err || err == -EAGAIN) && signal_pending(current))
 			return -EINTR;
 		/* A failure counts unless another vCPU or a conversion was first. */
 		if (err == -EAGAIN ||
@@ -201,16 +201,16 @@ static int pkvm_share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 }
 
 /*
- * Share what there is; what no slot or file backs is the VMM's to refuse.  After a
- * signal it goes on where it was.
+ * Share what there is; what no slot or file backs is the VMM's to refuse.
  */
 static int pkvm_share_pages(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	gfn_t end = req->gfn + req->nr_pages;
 	struct kvm_memory_slot *slot;
 	int ret, idx;
 
-	while (req->next < req->gfn + req->nr_pages) {
+	while (req->next < end) {
 		idx = srcu_read_lock(&vcpu->kvm->srcu);
 		slot = gfn_to_memslot(vcpu->kvm, req->next);
 		ret = kvm_slot_in_place(slot) ?
@@ -222,7 +222,7 @@ static int pkvm_share_pages(struct kvm_vcpu *vcpu)
 		if (++req->next % PKVM_PAGES_AT_ONCE)
 			continue;
 		cond_resched();
-		if (signal_pending(current))
+		if (req->next < end && signal_pending(current))
 			return -EINTR;
 	}
 
@@ -393,10 +393,11 @@ static void pkvm_begin_settling(struct kvm_vcpu *vcpu, int refusal)
 static int pkvm_handle_ordinary(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	gfn_t end = req->gfn + req->nr_pages;
 	struct kvm *kvm = vcpu->kvm;
 	int ret = 0, idx;
 
-	while (req->next < req->gfn + req->nr_pages) {
+	while (req->next < end) {
 		/* One page must not be so already; of many, those are skipped. */
 		if (pkvm_page_is_shared(kvm, req->next) == !req->to_private) {
 			ret = req->is_range ? 0 : -EPERM;
@@ -414,7 +415,7 @@ static int pkvm_handle_ordinary(struct kvm_vcpu *vcpu)
 		if (++req->next % PKVM_PAGES_AT_ONCE)
 			continue;
 		cond_resched();
-		if (signal_pending(current))
+		if (req->next < end && signal_pending(current))
 			return -EINTR;
 	}
 
@@ -483,16 +484,11 @@ int pkvm_handle_mem_request(struct kvm_vcpu *vcpu)
 	gpa_t gpa = smccc_get_arg1(vcpu);
 	int ret;
 
-	/* The guest calls again after a signal: go on where that came. */
-	if (!req->interrupted || req->gfn != gpa_to_gfn(gpa) ||
-	    req->nr_pages != nr_pages || req->to_private != to_private)
-		req->next = gpa_to_gfn(gpa);
-
-	req->interrupted = false;
 	req->to_private = to_private;
 	req->is_range = smccc_get_arg2(vcpu);
 	req->nr_pages = nr_pages;
 	req->gfn = gpa_to_gfn(gpa);
+	req->next = req->gfn;
 
 	if (!PAGE_ALIGNED(gpa) || smccc_get_arg3(vcpu) ||
 	    gpa >= kvm_phys_size(&vcpu->kvm->arch.mmu) ||
@@ -516,10 +512,9 @@ int pkvm_handle_mem_request(struct kvm_vcpu *vcpu)
 		}
 	}
 
-	if (ret < 0) {
-		req->interrupted = true;
+	/* If the guest calls again, what is so already is skipped. */
+	if (ret < 0)
 		*vcpu_pc(vcpu) -= 4;
-	}
 
 	return ret == -EINTR ? 1 : ret;
 }
@@ -557,23 +552,24 @@ void kvm_arch_gmem_end(struct kvm *kvm, bool begun)
 int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
 			    struct gmem_conversion *conv)
 {
-	unsigned int i, nr = kvm->arch.pkvm.nr_requests;
-	struct gmem_request *req = pkvm_requests(kvm);
+	struct gmem_request *req;
+	unsigned int i;
 	u64 word;
 
 	if (!pkvm_vm_is_sealed(kvm))
 		return 0;
 
-	/* The shortest that covers it: another may be for more from there on. */
-	for (i = 0; i < nr; i++, req++) {
+	/* The shortest that covers it: of those that begin there, the smallest word. */
+	req = pkvm_requests(kvm);
+	for (i = 0; i < kvm->arch.pkvm.nr_requests; i++, req++) {
 		if (!READ_ONCE(req->word) ||
 		    !gmem_request_match(req, gfn, nr_pages, conv->to_private, &word))
 			continue;
 
-		conv->request = req;
-		conv->request_snapshot = word;
-		if (!gmem_request_match(req, gfn, nr_pages + 1, conv->to_private, &word))
-			break;
+		if (!conv->request || word < conv->request_snapshot) {
+			conv->request = req;
+			conv->request_snapshot = word;
+		}
 	}
 
 	if (conv->request)
