@@ -114,7 +114,7 @@ static struct unnamed unnamed_pages(void)
 	static const char *const named[] = {
 		"nr_inactive_anon", "nr_active_anon", "nr_inactive_file", "nr_active_file",
 		"nr_unevictable", "nr_slab_reclaimable", "nr_slab_unreclaimable",
-		"nr_page_table_pages", "nr_sec_page_table_pages",
+		"nr_page_table_pages", "nr_sec_page_table_pages", "nr_vmalloc",
 	};
 	struct unnamed pages;
 	const char *text;
@@ -128,6 +128,8 @@ static struct unnamed unnamed_pages(void)
 		pages.others -= sum_of(text, named[i]);
 	pages.others -= sum_of(text, "nr_kernel_stack") * 1024 / (int64_t)PAGE;
 	pages.slabs = sum_of(text, "nr_slab_unreclaimable");
+	/* Grows in chunks, of which it keeps some for good. */
+	pages.others -= sum_of(read_text("/proc/meminfo"), "Percpu") * 1024 / (int64_t)PAGE;
 	return pages;
 }
 
