@@ -4,8 +4,6 @@
  * Then the host tries what nobody asked for, and something else than was asked for.
  */
 #define _GNU_SOURCE
-#include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,16 +35,6 @@ struct pages {
 static const struct pages share_first = { 0, 1, false };
 static const struct pages unshare_first = { 0, 1, true };
 
-static sigjmp_buf fault_jump;
-static volatile sig_atomic_t fault_expected;
-
-static void on_sigbus(int signal)
-{
-	if (fault_expected)
-		siglongjmp(fault_jump, 1);
-	sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
-}
-
 /* One step: who, and what happened; @right says whether it had to be so. */
 __attribute__((format(printf, 4, 5)))
 static void tell(struct flow *flow, bool right, const char *who, const char *format,
@@ -62,24 +50,10 @@ static void tell(struct flow *flow, bool right, const char *who, const char *for
 	flow->wrong |= !right;
 }
 
-static int host_read(struct flow *flow, uint64_t *value)
-{
-	const volatile uint64_t *word = (uint64_t *)flow->machine.memory;
-	volatile int ret = -EFAULT;
-
-	if (!sigsetjmp(fault_jump, 1)) {
-		fault_expected = 1;
-		*value = *word;
-		ret = 0;
-	}
-	fault_expected = 0;
-	return ret;
-}
-
 static void tell_host_read(struct flow *flow, bool may, uint64_t want)
 {
 	uint64_t value = 0;
-	int ret = host_read(flow, &value);
+	int ret = host_read(&flow->machine, 0, &value, 1);
 
 	if (ret)
 		tell(flow, !may, "VMM", "reads the page: SIGBUS, it is the guest's alone");
@@ -330,7 +304,7 @@ int explain_flow(const struct target *target, void *opaque)
 	int status, ret;
 
 	(void)opaque;
-	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);
+	expect_sigbus();
 	status = open_machine(&flow.machine, target, NR_PAGES * GMEM_PAGE, -1);
 	if (!status) {
 		if (!(flow.machine.caps.to_shared >> flow.policy & 1))

@@ -108,6 +108,11 @@ struct machine {
 int open_machine(struct machine *machine, const struct target *target, uint64_t bytes,
 		 int property);
 void close_machine(struct machine *machine);
+
+/* For host_read(). Before an engine opens: it may want to handle SIGBUS first. */
+void expect_sigbus(void);
+/* Read words of the mapping; -EFAULT if that raises SIGBUS. */
+int host_read(const struct machine *machine, uint64_t offset, uint64_t *words, size_t nr);
 /* One sentence about a platform that does not convert. */
 int report_unavailable(const struct gmem_engine *engine, const struct gmem_caps *caps);
 

@@ -2,6 +2,10 @@
 /*
  * The VM that matrix and run use.
  */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -110,4 +114,35 @@ void close_machine(struct machine *machine)
 	gmem_file_close(machine->file);
 	gmem_vm_destroy(machine->vm);
 	gmem_engine_close(machine->engine);
+}
+
+static sigjmp_buf fault_jump;
+static volatile sig_atomic_t fault_expected;
+
+static void on_sigbus(int signal)
+{
+	if (fault_expected)
+		siglongjmp(fault_jump, 1);
+	/* Not ours: it happens again, and ends the program. */
+	sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+}
+
+void expect_sigbus(void)
+{
+	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);
+}
+
+int host_read(const struct machine *machine, uint64_t offset, uint64_t *words, size_t nr)
+{
+	const volatile uint64_t *from = (uint64_t *)(machine->memory + offset);
+	volatile int ret = -EFAULT;
+
+	if (!sigsetjmp(fault_jump, 1)) {
+		fault_expected = 1;
+		for (size_t i = 0; i < nr; i++)
+			words[i] = from[i];
+		ret = 0;
+	}
+	fault_expected = 0;
+	return ret;
 }

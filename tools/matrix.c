@@ -10,8 +10,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,17 +33,6 @@ struct shown {
 	size_t nr;
 };
 
-static sigjmp_buf fault_jump;
-static volatile sig_atomic_t fault_expected;
-
-static void on_sigbus(int signal)
-{
-	if (fault_expected)
-		siglongjmp(fault_jump, 1);
-	/* Not ours: it happens again, and ends the program. */
-	sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
-}
-
 static enum seen classify(uint64_t zeros, uint64_t of_pattern)
 {
 	return zeros == WORDS ? SEEN_ZEROS : of_pattern == WORDS ? SEEN_PATTERN :
@@ -54,23 +41,15 @@ static enum seen classify(uint64_t zeros, uint64_t of_pattern)
 
 static enum seen host_reads(struct machine *machine, uint64_t page)
 {
-	const volatile uint64_t *words;
-	volatile enum seen result = SEEN_SIGBUS;
-	uint64_t zeros = 0, of_pattern = 0;
+	uint64_t words[WORDS], zeros = 0, of_pattern = 0;
 
-	words = (uint64_t *)(machine->memory + page * GMEM_PAGE);
-	if (!sigsetjmp(fault_jump, 1)) {
-		fault_expected = 1;
-		for (uint64_t i = 0; i < WORDS; i++) {
-			uint64_t word = words[i];
-
-			zeros += !word;
-			of_pattern += word == PATTERN + i;
-		}
-		result = classify(zeros, of_pattern);
+	if (host_read(machine, page * GMEM_PAGE, words, WORDS))
+		return SEEN_SIGBUS;
+	for (uint64_t i = 0; i < WORDS; i++) {
+		zeros += !words[i];
+		of_pattern += words[i] == PATTERN + i;
 	}
-	fault_expected = 0;
-	return result;
+	return classify(zeros, of_pattern);
 }
 
 /* Words that are not first, first + step, ... */
@@ -394,8 +373,7 @@ int cmd_matrix(int argc, char **argv)
 	if (status)
 		return status < 0 ? STATUS_OK : status;
 
-	/* Before the engine opens: it may want to handle SIGBUS first. */
-	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_sigbus }, NULL);
+	expect_sigbus();
 	status = for_each_target(&target, observe_all, &shown);
 	return status ? status : show(&shown, target.all, json);
 }
