@@ -2,7 +2,8 @@
 """The kernel tree that is built: a base, the overlay, core/ and the patches.
 
 base      the pristine source, or a copy of KSRC; never modified
-overlay   linux/ but for patches/, config/ and *.md at its top: new files only
+overlay   linux/ but for patches/, config/ and *.md at its top: new files only;
+          lines "Adds:" in a patch's message say which of them belong to it
 core      core/*.[ch], laid down verbatim as virt/kvm/gmem/
 patches   linux/patches/series, applied in order to copies of the base's files
 
@@ -12,6 +13,7 @@ make. Nothing is written before everything is known to be in order: a patch that
 does not apply leaves the tree as it was.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -37,6 +39,11 @@ def _digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def _adds(what, relative):
+    """Whether a line "Adds:" means a file: a path, or a folder that ends in /."""
+    return relative == what or (what.endswith("/") and relative.startswith(what))
+
+
 def _read(path):
     try:
         return path.read_bytes()
@@ -55,17 +62,85 @@ def kernel_version(source):
     return tuple(m.group(1) for m in found) if all(found) else None
 
 
-def check_ksrc(source):
+class OtherVersion(Failure):
+    """A tree that the patches are not for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Patch:
+    """A file of linux/patches."""
+
+    path: pathlib.Path
+    subject: str
+    message: str                # without the lines that say what it adds
+    adds: tuple                 # files of the overlay that it brings, or folders/
+    changes: tuple              # files of the kernel, in the patch's order
+
+    @property
+    def name(self):
+        return self.path.name
+
+
+def read_patch(path):
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    head, _, diff = text.partition("\n---\n")
+    subject = re.search(r"^Subject: (?:\[PATCH\] )?(.+)$", head, re.M)
+    body = head[subject.end():] if subject else ""
+    adds = tuple(re.findall(r"^Adds: (\S+)$", body, re.M))
+    changes = []
+    for name in sum(re.findall(r"^--- (\S+).*\n\+\+\+ (\S+)", diff or text, re.M),
+                    ()):
+        if name == "/dev/null":
+            continue
+        relative = name.split("/", 1)[1] if "/" in name else name
+        if ".." in pathlib.PurePosixPath(relative).parts:
+            raise Failure(f"linux/patches/{path.name} leaves the tree: {name}")
+        if relative not in changes:
+            changes.append(relative)
+    if not changes and not adds:
+        raise Failure(f"linux/patches/{path.name} changes no file and adds none")
+    return Patch(path, subject.group(1) if subject else path.stem,
+                 re.sub(r"^Adds: \S+\n?", "", body.strip("\n") + "\n",
+                        flags=re.M).strip("\n"),
+                 adds, tuple(changes))
+
+
+def _patch_command(stage, patch, *options):
+    return subprocess.run(
+        ["patch", "-p1", "-F0", "--batch", "--no-backup-if-mismatch", "-r", "-",
+         *options, "-d", str(stage), "-i", str(patch.path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace", check=False)
+
+
+def apply(stage, patch):
+    """Apply one patch to a directory that holds what it changes."""
+    if not patch.changes:
+        return
+    there = _patch_command(stage, patch, "--reverse", "--dry-run").returncode == 0
+    run = _patch_command(stage, patch, "--forward")
+    if run.returncode:
+        raise Failure(
+            f"linux/patches/{patch.name} does not apply"
+            + (": the tree has it already" if there else "")
+            + f"; nothing was changed. patch says:\n{run.stdout}")
+
+
+def check_version(source):
     version = kernel_version(source)
     if version is None:
-        raise Failure(f"KSRC={source} is no Linux source tree: it has no "
-                      "Makefile with VERSION and PATCHLEVEL", 2)
+        raise Failure(f"{source} is no Linux source tree: it has no Makefile with "
+                      "VERSION and PATCHLEVEL", 2)
     if version != SERIES_VERSION:
-        raise Failure(f"KSRC={source} is Linux {'.'.join(version)}; the patches "
-                      f"are for {'.'.join(SERIES_VERSION)}", 2)
+        raise OtherVersion(f"{source} is Linux {'.'.join(version)}; the patches are "
+                           f"for {'.'.join(SERIES_VERSION)}", 2)
+
+
+def check_ksrc(source):
+    check_version(source)
     for built in (".config", "include/config", "include/generated"):
         if (source / built).exists():
-            raise Failure(f"KSRC={source} was built in place ({built} exists): "
+            raise Failure(f"{source} was built in place ({built} exists): "
                           "clean it by 'make mrproper', or name a clean tree", 2)
 
 
@@ -130,64 +205,98 @@ class Tree:
             if path.name not in names:
                 raise Failure(f"linux/patches/{path.name} is not listed in "
                               "linux/patches/series")
-        return [PATCHES / name for name in names]
+        return [read_patch(PATCHES / name) for name in names]
 
-    def _patched(self, base, overlay):
-        """Apply the series to copies: {path: bytes, or None when deleted}."""
+    def apply_series(self, base, stage):
+        """Apply the series to copies in stage, of the files that it changes.
+
+        Yields None when the copies are there, then each patch when it is applied.
+        """
+        overlay = self._overlay()
         series = self.series()
-        touched = []
         for patch in series:
-            text = patch.read_text(encoding="utf-8", errors="surrogateescape")
-            pairs = re.findall(r"^--- (\S+).*\n\+\+\+ (\S+)", text, re.M)
-            if not pairs:
-                raise Failure(f"linux/patches/{patch.name} changes no file")
-            for name in (n for pair in pairs for n in pair):
-                if name == "/dev/null":
-                    continue
-                relative = name.split("/", 1)[1] if "/" in name else name
-                if ".." in pathlib.PurePosixPath(relative).parts:
-                    raise Failure(f"linux/patches/{patch.name} leaves the tree: "
-                                  f"{name}")
+            for relative in patch.changes:
                 if relative in overlay:
                     raise Failure(
                         f"linux/patches/{patch.name} patches {relative}, which "
                         "this repository adds itself: change it there")
-                if relative not in touched:
-                    touched.append(relative)
+                target = stage / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if (base / relative).exists() and not target.exists():
+                    shutil.copyfile(base / relative, target)
+        yield None
+        for patch in series:
+            apply(stage, patch)
+            for relative, path in overlay.items():
+                if (base / relative).exists() and \
+                        any(_adds(what, relative) for what in patch.adds):
+                    raise Failure(f"linux/patches/{patch.name} adds {relative}, "
+                                  "which the tree has already; nothing was changed")
+            yield patch
+
+    def _patched(self, base):
+        """What the series makes of the base: {path: bytes, or None when deleted}."""
         with tempfile.TemporaryDirectory(prefix="patch.", dir=self.root) as name:
             stage = pathlib.Path(name)
-            for relative in touched:
-                (stage / relative).parent.mkdir(parents=True, exist_ok=True)
-                if (base / relative).exists():
-                    shutil.copyfile(base / relative, stage / relative)
-            for patch in series:
-                run = subprocess.run(
-                    ["patch", "-p1", "-F0", "--batch", "--forward",
-                     "--no-backup-if-mismatch", "-r", "-", "-d", str(stage),
-                     "-i", str(patch)],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT, text=True, errors="replace",
-                    check=False)
-                if run.returncode:
-                    raise Failure(
-                        f"linux/patches/{patch.name} does not apply; the build "
-                        f"tree was left as it was. patch says:\n{run.stdout}")
-            return {relative: _read(stage / relative) for relative in touched}
+            patches = [patch for patch in self.apply_series(base, stage) if patch]
+            return {relative: _read(stage / relative)
+                    for patch in patches for relative in patch.changes}
 
-    def _desired(self, base):
+    def _check(self, base, check):
+        """Check a tree; to another version say which patch fails first."""
+        try:
+            check(base)
+        except OtherVersion as other:
+            first = "all of them apply to it, but nobody has tried the result"
+            try:
+                self.desired(base)
+            except Failure as failure:
+                first = str(failure)
+            raise Failure(f"{other}. Tried all the same: {first}",
+                          other.code) from other
+
+    def desired(self, base):
+        patched = self._patched(base)
         overlay = self._overlay()
         for relative in overlay:
             if (base / relative).exists():
                 raise Failure(f"linux/{relative} would replace a file of the "
                               "kernel: make the change a patch")
         desired = {name: path.read_bytes() for name, path in overlay.items()}
-        desired.update(self._patched(base, overlay))
+        desired.update(patched)
         return desired
+
+    def added_files(self):
+        """{patch's name: {path in the tree: path here}} of the overlay's files.
+
+        Each file must be added by one patch, and each line "Adds:" name something.
+        """
+        overlay, owner = self._overlay(), {}
+        added = {}
+        for patch in self.series():
+            added[patch.name] = {}
+            for what in patch.adds:
+                found = [name for name in overlay if _adds(what, name)]
+                if not found:
+                    raise Failure(f"linux/patches/{patch.name} adds {what}, which "
+                                  "neither linux/ nor core/ has")
+                for name in found:
+                    if name in owner:
+                        raise Failure(f"{name} is added by {owner[name]} and by "
+                                      f"{patch.name}")
+                    owner[name] = patch.name
+                    added[patch.name][name] = overlay[name]
+        orphans = [name for name in overlay if name not in owner]
+        if orphans:
+            raise Failure("no patch adds " + ", ".join(orphans) + ": say in the "
+                          "message of the one where it belongs 'Adds: "
+                          f"{orphans[0]}'")
+        return added
 
     def wanted(self, find_pristine):
         """{path: bytes} of all managed files as the repository has them."""
         self.root.mkdir(parents=True, exist_ok=True)
-        return self._desired(self._base(find_pristine))
+        return self.desired(self.base(find_pristine))
 
     # The sync
 
@@ -201,21 +310,19 @@ class Tree:
         data = json.dumps({"managed": managed}, indent=0, sort_keys=True)
         cache.write_if_changed(self.state_path, data.encode())
 
-    def _base(self, find_pristine):
+    def base(self, find_pristine):
         """The directory that holds unpatched files; create self.source."""
         if self.ksrc:
-            check_ksrc(self.ksrc)
+            self._check(self.ksrc, check_ksrc)
             return self.ksrc
         return find_pristine()
 
-    def _populate(self, base):
-        if self.source.exists():
-            return
-        for left in self.root.glob("src.tmp"):
-            shutil.rmtree(left)
+    def populate(self, base, target):
+        """Copy the base to a new directory beside others of this tree."""
+        new = target.with_name(target.name + ".tmp")
+        shutil.rmtree(new, ignore_errors=True)
         cache.need_space(self.root, 5000, "a kernel build tree")
-        say(f"copying the source to {self.source}")
-        new = self.root / "src.tmp"
+        say(f"copying the source to {target}")
         try:
             if self.ksrc:
                 self._rsync(base, new, [])
@@ -228,7 +335,7 @@ class Tree:
             shutil.rmtree(new, ignore_errors=True)
             raise
         cache.write_if_changed(self.root / "origin", self.identity.encode())
-        os.replace(new, self.source)
+        os.replace(new, target)
 
     @staticmethod
     def _copy_pristine(base, target):
@@ -260,9 +367,10 @@ class Tree:
         Return: the number of files written or removed.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        base = self._base(find_pristine)
-        desired = self._desired(base)
-        self._populate(base)
+        base = self.base(find_pristine)
+        desired = self.desired(base)
+        if not self.source.exists():
+            self.populate(base, self.source)
 
         state = self._load_state().get("managed", {})
         # What is managed no longer goes back to what the base has.
@@ -302,6 +410,31 @@ class Tree:
                 cache.write_if_changed(self.source / relative, data)
         self._save_state(final)
         return len(writes)
+
+    def apply_to(self, target):
+        """Patch somebody's tree in place, if all of it can be. Return: files written."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._check(target, check_version)
+        desired = self.desired(target)
+        new = {target / name: (target / name).with_name(
+                   pathlib.PurePosixPath(name).name + ".gmem-new")
+               for name, data in desired.items() if data is not None}
+        try:
+            for path, temporary in new.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(desired[path.relative_to(target).as_posix()])
+                if path.exists():
+                    shutil.copymode(path, temporary)
+        except BaseException:
+            for temporary in new.values():
+                temporary.unlink(missing_ok=True)
+            raise
+        for path, temporary in new.items():
+            os.replace(temporary, path)
+        for name, data in desired.items():
+            if data is None:
+                (target / name).unlink()
+        return len(desired)
 
     def managed(self):
         return sorted(self._load_state().get("managed", {}))
