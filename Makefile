@@ -58,7 +58,7 @@ all: lib tools conformance guest-test hostile examples unit-build
 endif
 
 .PHONY: unit unit-build unit-long bench
-.PHONY: kernel kernel-coco selftests docs test test-long demo clean distclean
+.PHONY: kernel kernel-coco series series-build sparse selftests docs test test-long demo clean distclean
 
 help:
 	@echo 'make              build the library, the tools and the test programs'
@@ -66,6 +66,9 @@ help:
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
 	@echo 'make ARCH=arm64 [kernel]  the same for arm64, where pKVM is'
 	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
+	@echo 'make series       the kernel part as mails for git am, in build/series/'
+	@echo 'make series-build build the kernel after each mail of the series'
+	@echo 'make sparse       what sparse says about the kernel part (also ARCH=arm64)'
 	@echo 'make docs         the pages of the kernel that linux/ changes, as HTML'
 	@echo 'make demo         show what conversions do on every platform, in emu'
 	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'
@@ -94,6 +97,15 @@ kernel:
 
 kernel-coco:
 	scripts/kernel-build coco
+
+series:
+	scripts/series
+
+series-build:
+	scripts/series-build
+
+sparse:
+	scripts/sparse --arch $(ARCH)
 
 selftests:
 	scripts/kernel-selftests

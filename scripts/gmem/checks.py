@@ -102,24 +102,31 @@ def public_headers(log):
 
 def checkpatch(source, log):
     """The kernel's own style check over what goes into the kernel."""
-    ignored = (REPO / "scripts" / "checkpatch-ignore").read_text("utf-8")
-    types = [line.split()[0] for line in ignored.splitlines()
-             if line.strip() and not line.startswith("#")]
-    command = [str(pathlib.Path(source) / "scripts" / "checkpatch.pl"),
-               "--no-tree", "--no-summary", "--terse", "--show-types",
-               "--max-line-length=100", "--ignore", ",".join(types)]
     results = []
     for relative, path in repository_files():
         if relative.parts[0] == "linux" and relative.suffix == ".patch":
-            extra = []
+            # One that only adds files has nothing to check by itself.
+            if "\ndiff " in path.read_text(encoding="utf-8"):
+                results.append(_checkpatch(source, log, path, relative))
         elif relative.parts[0] in ("linux", "core") and \
                 relative.suffix in (".c", ".h", ".S"):
-            extra = ["--file"]
-        else:
-            continue
-        run = subprocess.run(command + extra + [str(path)], stdout=log,
-                             stderr=log, check=False)
-        results.append(tap.passed(f"checkpatch {relative}")
-                       if run.returncode == 0 else
-                       tap.failed(f"checkpatch {relative}", "see the log"))
+            results.append(_checkpatch(source, log, path, relative, "--file"))
     return results
+
+
+def checkpatch_mails(source, log, mails):
+    """... and over the mails that bring it there."""
+    return [_checkpatch(source, log, path, path.name) for path in mails]
+
+
+def _checkpatch(source, log, path, name, *options):
+    ignored = (REPO / "scripts" / "checkpatch-ignore").read_text("utf-8")
+    types = [line.split()[0] for line in ignored.splitlines()
+             if line.strip() and not line.startswith("#")]
+    run = subprocess.run(
+        [str(pathlib.Path(source) / "scripts" / "checkpatch.pl"), "--no-tree",
+         "--no-summary", "--terse", "--show-types", "--max-line-length=100",
+         "--ignore", ",".join(types), *options, str(path)],
+        stdout=log, stderr=log, check=False)
+    return tap.passed(f"checkpatch {name}") if run.returncode == 0 else \
+        tap.failed(f"checkpatch {name}", "see the log")
