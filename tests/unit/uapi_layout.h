@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The uAPI's layout, pinned.  Compiled for 64 and for 32 bits, so it includes
- * nothing but the header itself.
+ * The uAPI's layout, pinned.  Compiled for x86 of 64 and of 32 bits and for arm64,
+ * so it includes nothing but the header itself.
  */
 #ifndef GMEM_UAPI_LAYOUT_H
 #define GMEM_UAPI_LAYOUT_H
@@ -13,6 +13,7 @@
 		       #type "." #field)
 
 _Static_assert(sizeof(struct kvm_memory_attributes2) == 128, "size");
+_Static_assert(sizeof(((struct kvm_memory_attributes2 *)0)->content_policy) == 4, "size");
 assert_field(kvm_memory_attributes2, offset, 0);
 assert_field(kvm_memory_attributes2, size, 8);
 assert_field(kvm_memory_attributes2, attributes, 16);
@@ -44,6 +45,7 @@ _Static_assert(KVM_CAP_GUEST_MEMFD_CONTENT_POLICIES == 253, "capability");
 _Static_assert(KVM_GMEM_POLICY_TO_SHARED_SHIFT == 0, "capability bits");
 _Static_assert(KVM_GMEM_POLICY_TO_PRIVATE_SHIFT == 16, "capability bits");
 _Static_assert(KVM_GMEM_POLICY_ZERO_ONLY_SCRUBS == 14, "capability bits");
+_Static_assert(KVM_GMEM_DESTRUCTIVE_RECLAIM == 1, "argument");
 _Static_assert(GUEST_MEMFD_FLAG_IN_PLACE == 4, "flag");
 _Static_assert(KVM_GMEM_STATE_DESTROYED == 1, "state");
 

@@ -17,11 +17,18 @@ static void layout_is_pinned_for_32_bits(void **state)
 	assert_int_equal(UNIT_LAYOUT_32, 0);
 }
 
+/* The same for arm64's cross compiler. */
+static void layout_is_pinned_for_arm64(void **state)
+{
+	assert_int_equal(UNIT_LAYOUT_ARM64, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(layout_is_pinned_for_64_bits),
 		cmocka_unit_test(layout_is_pinned_for_32_bits),
+		cmocka_unit_test(layout_is_pinned_for_arm64),
 	};
 
 	return cmocka_run_group_tests_name("uapi", tests, NULL, NULL);

@@ -33,8 +33,9 @@ UNIT_LONG := attr_map_model attr_map_model_tiny attr_map_model_small convert \
 	request_race attr_map_race
 
 # Headers of the machine's own architecture serve -m32 as well.
-UNIT_M32 = -m32 -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
-	-Ilinux/include/uapi -fsyntax-only -x c tests/unit/uapi_layout.h
+UNIT_LAYOUT := -Ilinux/include/uapi -fsyntax-only -x c tests/unit/uapi_layout.h
+UNIT_M32 = -m32 -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+UNIT_ARM64_CC := aarch64-linux-gnu-gcc
 
 # $(call unit_binary,NAME,SOURCE,FLAGS,OTHER SOURCES)
 define unit_binary
@@ -53,12 +54,13 @@ $(eval $(call unit_binary,convert,convert_test.c,$(UNIT_ASAN) $(UNIT_SMALL),\
 	$(addprefix $(UNIT_CORE)/,attr_map.c policy.c request.c)))
 $(eval $(call unit_binary,request_race,request_race_test.c,$(UNIT_TSAN)))
 $(eval $(call unit_binary,attr_map_race,attr_map_race_test.c,$(UNIT_TSAN) $(UNIT_SMALL)))
-$(eval $(call unit_binary,uapi,uapi_test.c,$(UNIT_ASAN) -include $(UNIT_OUT)/layout_32.h))
+$(eval $(call unit_binary,uapi,uapi_test.c,$(UNIT_ASAN) -include $(UNIT_OUT)/layouts.h))
 
-$(UNIT_OUT)/uapi: $(UNIT_OUT)/layout_32.h
-$(UNIT_OUT)/layout_32.h: $(UNIT_DEPS)
+$(UNIT_OUT)/uapi: $(UNIT_OUT)/layouts.h
+$(UNIT_OUT)/layouts.h: $(UNIT_DEPS)
 	@mkdir -p $(@D)
-	@$(CC) $(UNIT_M32); echo "#define UNIT_LAYOUT_32 $$?" >$@
+	@$(CC) $(UNIT_M32) $(UNIT_LAYOUT); echo "#define UNIT_LAYOUT_32 $$?" >$@
+	@$(UNIT_ARM64_CC) $(UNIT_LAYOUT); echo "#define UNIT_LAYOUT_ARM64 $$?" >>$@
 
 UNIT_BINARIES := $(addprefix $(UNIT_OUT)/,$(UNIT_TESTS))
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the conversion engine in virt/kvm/gmem/ needs from the kernel.  See
- * README.md there for the contract.
+ * What the conversion engine in virt/kvm/gmem/ needs from the kernel, and all
+ * that it includes besides its own headers.
  */
 #ifndef __KVM_GMEM_PLATFORM_H
 #define __KVM_GMEM_PLATFORM_H

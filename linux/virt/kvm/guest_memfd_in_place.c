@@ -25,6 +25,18 @@ bool kvm_gmem_lie;
 module_param_named(guest_memfd_lie, kvm_gmem_lie, bool, 0600);
 #endif
 
+/* What userspace was built with, of 32 bits or 64: nothing is translated for either. */
+static_assert(sizeof(struct kvm_memory_attributes2) == 128);
+static_assert(offsetof(struct kvm_memory_attributes2, error_offset) == 32);
+static_assert(offsetof(struct kvm_memory_attributes2, content_policy) == 40);
+static_assert(offsetof(struct kvm_memory_attributes2, converted) == 48);
+static_assert(offsetof(struct kvm_memory_attributes2, reserved) == 56);
+static_assert(sizeof(struct kvm_memory_attributes2_run) == 64);
+static_assert(offsetof(struct kvm_memory_attributes2_run, state) == 24);
+static_assert(offsetof(struct kvm_memory_attributes2_run, reserved) == 32);
+static_assert(!(GUEST_MEMFD_FLAG_IN_PLACE &
+		(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)));
+
 static void gmem_deferred_work(struct work_struct *work)
 {
 	struct gmem_deferred *d = container_of(to_rcu_work(work),
