@@ -123,7 +123,10 @@ def apply(stage, patch):
         raise Failure(
             f"linux/patches/{patch.name} does not apply"
             + (": the tree has it already" if there else "")
-            + f"; nothing was changed. patch says:\n{run.stdout}")
+            + "; nothing was changed. patch says:\n"
+            # ... and quotes the message, too.
+            + "\n".join(line for line in run.stdout.splitlines()
+                        if not line.startswith(("|", "-----", "The text leading"))))
 
 
 def check_version(source):
