@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <grp.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <pty.h>
 #include <sched.h>
@@ -155,6 +156,24 @@ static char *read_file(const char *path, size_t *bytes)
 	*bytes = fread(data, 1, (size_t)info.st_size, file);
 	fclose(file);
 	return data;
+}
+
+/* A VM may have to be there all the time: gmem/arch.py knows why. */
+static void hold_vm(void)
+{
+	int kvm, vm = -1;
+
+	if (!getenv("GMEM_HOLD_VM"))
+		return;
+	unsetenv("GMEM_HOLD_VM");
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm >= 0) {
+		vm = ioctl(kvm, KVM_CREATE_VM, 0);
+		close(kvm);
+	}
+	/* A kernel without KVM has nothing to be saved from. */
+	if (vm >= 0)
+		fcntl(vm, F_SETFD, FD_CLOEXEC);
 }
 
 /* The machine's first processors may have to be spared: gmem/arch.py knows why. */
@@ -355,6 +374,7 @@ int main(int argc, char **argv)
 	if (argc != 2)
 		fail("%d arguments, not the name of a device", argc - 1);
 	set_up(argv[1]);
+	hold_vm();
 	jobs = read_file(JOBS, &bytes);
 	if (!jobs)
 		fail("%s: %m", JOBS);

@@ -23,6 +23,7 @@ class Arch:
     control_device: tuple       # ... and QEMU's options for it
     append: str                 # more words for the kernel's command line
     spare_cpus: int             # that jobs do not run on, in software emulation
+    hold_vm: bool               # keep a VM from boot on, in software emulation
 
     def build_name(self, config):
         return f"build-{self.build_infix}{config}"
@@ -38,7 +39,7 @@ X86_64 = Arch(
     # restores its FPU state, without a lock, and undoes what that CPU does to the
     # same word in VMRUN and #VMEXIT: guests die of triple faults, now and then.
     # CPUs that run no guest have nothing there that could be undone.
-    spare_cpus=1)
+    spare_cpus=1, hold_vm=False)
 ARM64 = Arch(
     name="arm64", prefix="aarch64-linux-gnu-", image="arch/arm64/boot/Image",
     build_infix="arm64-", debian="arm64",
@@ -51,7 +52,13 @@ ARM64 = Arch(
     # One port, so the device is there before the first process is.
     control_device=("-device", "virtio-serial-device,max_ports=1",
                     "-device", "virtconsole,chardev=control"),
-    append="kvm-arm.mode=protected", spare_cpus=0)
+    append="kvm-arm.mode=protected", spare_cpus=0,
+    # With the first VM and after the last KVM rewrites an instruction of the scheduler,
+    # the one that calls kvm_sched_in(). QEMU before 8.1 can keep the old one, if another
+    # CPU's thread translates it at that moment: it reads the code first, and notices
+    # writes to it only later. A vCPU's thread is then scheduled out, and in again
+    # without its vCPU: KVM_RUN spins for ever. A VM that stays, and it is never rewritten.
+    hold_vm=True)
 ARCHES = {arch.name: arch for arch in (X86_64, ARM64)}
 
 

@@ -67,9 +67,10 @@ class Machine:
         accel = "tcg,thread=multi" if self.accel == "tcg" else self.accel
         model = self.arch.cpu if self.accel == "tcg" else "host"
         spare = self.arch.spare_cpus if self.accel == "tcg" else 0
+        hold = "GMEM_HOLD_VM=1" if self.arch.hold_vm and self.accel == "tcg" else ""
         words = [f"console={self.arch.console}", "panic=-1", "oops=panic", "rdinit=/init",
                  "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120",
-                 self.arch.append, self.append, f"GMEM_SPARE_CPUS={spare}",
+                 self.arch.append, self.append, f"GMEM_SPARE_CPUS={spare}", hold,
                  "--", self.arch.control]
         return [self.qemu or self.arch.qemu, "-nodefaults", "-no-user-config", "-display", "none",
                 "-machine", self.arch.machine, "-accel", accel, "-cpu", model,
