@@ -4,6 +4,8 @@
  * it gets for everything else.
  */
 #include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
 
 #include "asking.h"
 
@@ -303,6 +305,42 @@ ASKING_TEST(reentry_without_conversion_ends_the_request)
 }
 
 /* Converted, and the vCPU left where it is for now. */
+static void on_tick(int signal)
+{
+	(void)signal;
+}
+
+/* Interrupt whatever this thread does, every @us microseconds; 0: no more. */
+static void tick(long us)
+{
+	struct itimerval every = { .it_interval.tv_usec = us, .it_value.tv_usec = us };
+	struct sigaction action = { .sa_handler = on_tick };
+
+	ASSERT_OK(sigaction(SIGALRM, &action, NULL));
+	ASSERT_OK(setitimer(ITIMER_REAL, &every, NULL));
+}
+
+/* Each interruption costs the rest of its turn, and not what was done before. */
+ASKING_TEST(request_gets_ahead_under_signals)
+{
+	const uint64_t nr = 4096;
+	uint64_t done = 0;
+	struct env env;
+
+	env_open(&env, variant, nr, IN_PLACE);
+	run_guest_once(&env);
+	tick(1000);
+	ask_share(&env, 0, 0, nr);
+	tick(0);
+	ASSERT_OK(vmm(&env, 0, nr, SHARED, ZERO));
+	tick(1000);
+	ASSERT_RET(answer(&env, 0, 0, &done), 0);
+	tick(0);
+	ASSERT_EQ(done, nr);
+	ASSERT_HOST_ZEROS(&env, 0, 1);
+	ASSERT_HOST_ZEROS(&env, nr - 1, 1);
+}
+
 ASKING_TEST(conversion_takes_effect_before_reentry)
 {
 	struct env env;

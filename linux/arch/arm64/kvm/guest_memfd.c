@@ -164,7 +164,7 @@ void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range
  * MEM_SHARE of one page.  A page that the guest never touched is given to it now,
  * but not one that was destroyed: that has to be converted first.
  *
- * Return: 0; -EINTR or -ENOMEM if the guest has to call again; else why not.
+ * Return: 0; -EINTR or -ENOMEM to go on another time; else why not.
  */
 static int pkvm_share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			   gfn_t gfn)
@@ -198,35 +198,6 @@ static int pkvm_share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			err = 0;
 		cond_resched();
 	}
-}
-
-/*
- * Share what there is; what no slot or file backs is the VMM's to refuse.
- */
-static int pkvm_share_pages(struct kvm_vcpu *vcpu)
-{
-	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	gfn_t end = req->gfn + req->nr_pages;
-	struct kvm_memory_slot *slot;
-	int ret, idx;
-
-	while (req->next < end) {
-		idx = srcu_read_lock(&vcpu->kvm->srcu);
-		slot = gfn_to_memslot(vcpu->kvm, req->next);
-		ret = kvm_slot_in_place(slot) ?
-		      pkvm_share_page(vcpu, slot, req->next) : 0;
-		srcu_read_unlock(&vcpu->kvm->srcu, idx);
-		if (ret)
-			return ret;
-
-		if (++req->next % PKVM_PAGES_AT_ONCE)
-			continue;
-		cond_resched();
-		if (req->next < end && signal_pending(current))
-			return -EINTR;
-	}
-
-	return 0;
 }
 
 /*
@@ -308,7 +279,7 @@ static int pkvm_settle(struct kvm_vcpu *vcpu)
 					  req->next + PKVM_PAGES_AT_ONCE);
 
 			ret = pkvm_settle_slot(vcpu, slot, stop - req->next);
-			/* As if the guest's call were restarted. */
+			/* Destroyed when the guest asked, and converted since. */
 			if (ret == -ENOENT)
 				ret = pkvm_share_page(vcpu, slot, req->next);
 			if (ret && ret != -EINTR && ret != -ENOMEM) {
@@ -340,77 +311,43 @@ static void pkvm_answer(struct kvm_vcpu *vcpu, long ret, u64 done)
 	smccc_set_retval(vcpu, ret, is_range ? done : 0, 0, 0);
 }
 
-/*
- * Settle what the vCPU exited for, if anything.  What the VMM answered matters only
- * if the guest did not get what it asked for.
- *
- * Context: KVM_RUN, with the vCPU loaded.
- * Return: 0; -EINTR or -ENOMEM if KVM_RUN has to be called again.
- */
-int pkvm_complete_mem_request(struct kvm_vcpu *vcpu)
-{
-	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	long told = req->refusal;
-	int ret;
-
-	if (!req->pending)
-		return 0;
-
-	if (req->vmm_answers) {
-		gmem_request_end(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx]);
-		told = (long)READ_ONCE(vcpu->run->hypercall.ret);
-	}
-
-	ret = pkvm_settle(vcpu);
-	if (ret)
-		return ret;
-
-	if (req->error && told < 0 && told >= -MAX_ERRNO)
-		req->error = told;
-	pkvm_answer(vcpu, req->error, req->good);
-	req->pending = false;
-
-	return 0;
-}
-
-/*
- * Let pkvm_complete_mem_request() do the rest: with the VMM's answer, or because the
- * request was refused before the VMM heard of it.
- */
-static void pkvm_begin_settling(struct kvm_vcpu *vcpu, int refusal)
-{
-	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-
-	req->next = req->gfn;
-	req->good = 0;
-	req->error = 0;
-	req->refusal = refusal;
-	req->vmm_answers = !refusal;
-	req->pending = true;
-}
-
 /* Ordinary memory: nobody to ask, EL2 does as the guest says. */
-static int pkvm_handle_ordinary(struct kvm_vcpu *vcpu)
+static int pkvm_ordinary_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			      gfn_t gfn)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+
+	/* One page must not be so already; of many, those are skipped. */
+	if (pkvm_page_is_shared(vcpu->kvm, gfn) == !req->to_private)
+		return req->is_range ? 0 : -EPERM;
+
+	return req->to_private ? pkvm_unshare_page(vcpu->kvm, gfn) :
+				 pkvm_share_page(vcpu, slot, gfn);
+}
+
+/*
+ * Do what the step is about to each page.  Of what is to be shared only what a file
+ * converts: what no slot or file backs is the VMM's to refuse.
+ *
+ * Return: 0; -EINTR or -ENOMEM to go on there another time; else why not.
+ */
+static int pkvm_for_each_page(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	gfn_t end = req->gfn + req->nr_pages;
-	struct kvm *kvm = vcpu->kvm;
+	struct kvm_memory_slot *slot;
 	int ret = 0, idx;
 
 	while (req->next < end) {
-		/* One page must not be so already; of many, those are skipped. */
-		if (pkvm_page_is_shared(kvm, req->next) == !req->to_private) {
-			ret = req->is_range ? 0 : -EPERM;
-		} else if (req->to_private) {
-			ret = pkvm_unshare_page(kvm, req->next);
-		} else {
-			idx = srcu_read_lock(&kvm->srcu);
-			ret = pkvm_share_page(vcpu, gfn_to_memslot(kvm, req->next),
-					      req->next);
-			srcu_read_unlock(&kvm->srcu, idx);
-		}
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		slot = gfn_to_memslot(vcpu->kvm, req->next);
+		if (req->step == PKVM_MEM_ORDINARY)
+			ret = pkvm_ordinary_page(vcpu, slot, req->next);
+		else if (kvm_slot_in_place(slot))
+			ret = pkvm_share_page(vcpu, slot, req->next);
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
 		if (ret)
-			break;
+			return ret;
 
 		if (++req->next % PKVM_PAGES_AT_ONCE)
 			continue;
@@ -419,12 +356,7 @@ static int pkvm_handle_ordinary(struct kvm_vcpu *vcpu)
 			return -EINTR;
 	}
 
-	if (ret == -EINTR || ret == -ENOMEM)
-		return ret;
-
-	pkvm_answer(vcpu, ret ? SMCCC_RET_INVALID_PARAMETER : SMCCC_RET_SUCCESS,
-		    req->next - req->gfn);
-	return 1;
+	return 0;
 }
 
 /* Whether all of the request is memory that no file converts. */
@@ -446,14 +378,24 @@ static bool pkvm_is_ordinary(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-static int pkvm_exit_to_vmm(struct kvm_vcpu *vcpu)
+static void pkvm_begin(struct kvm_vcpu *vcpu, enum pkvm_mem_step step)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+
+	req->step = step;
+	req->next = req->gfn;
+	req->good = 0;
+	req->error = 0;
+}
+
+static void pkvm_exit_to_vmm(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	struct kvm_run *run = vcpu->run;
 
 	WARN_ON_ONCE(gmem_request_post(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx],
 				       req->gfn, req->nr_pages, req->to_private));
-	pkvm_begin_settling(vcpu, 0);
+	req->step = PKVM_MEM_AT_VMM;
 
 	run->exit_reason = KVM_EXIT_HYPERCALL;
 	run->hypercall = (typeof(run->hypercall)) {
@@ -465,30 +407,104 @@ static int pkvm_exit_to_vmm(struct kvm_vcpu *vcpu)
 			(req->to_private ? KVM_MAP_GPA_RANGE_ENCRYPTED : 0),
 		},
 	};
+}
 
-	return 0;
+/*
+ * Take the step that the request is at.  EL2 takes the guest's consent from the
+ * vCPU's last exit, which stays what it is until the guest runs again.
+ *
+ * Return: 0 if the request came to its next step; -EINTR or -ENOMEM to go on
+ * another time.
+ */
+static int pkvm_take_step(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	int ret;
+
+	switch (req->step) {
+	case PKVM_MEM_ORDINARY:
+		ret = pkvm_for_each_page(vcpu);
+		if (ret == -EINTR || ret == -ENOMEM)
+			return ret;
+		pkvm_answer(vcpu, ret ? SMCCC_RET_INVALID_PARAMETER :
+				  SMCCC_RET_SUCCESS, req->next - req->gfn);
+		req->step = PKVM_MEM_NONE;
+		return 0;
+	case PKVM_MEM_SHARING:
+		ret = pkvm_for_each_page(vcpu);
+		if (ret == -EINTR || ret == -ENOMEM)
+			return ret;
+		if (!ret) {
+			pkvm_exit_to_vmm(vcpu);
+			return 0;
+		}
+		/* What was shared so far is taken back. */
+		req->told = ret;
+		pkvm_begin(vcpu, PKVM_MEM_SETTLING);
+		return 0;
+	case PKVM_MEM_AT_VMM:
+		gmem_request_end(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx]);
+		req->told = (long)READ_ONCE(vcpu->run->hypercall.ret);
+		pkvm_begin(vcpu, PKVM_MEM_SETTLING);
+		return 0;
+	case PKVM_MEM_SETTLING:
+		ret = pkvm_settle(vcpu);
+		if (ret)
+			return ret;
+		/* What the VMM said matters if the guest did not get what it asked for. */
+		if (req->error && req->told < 0 && req->told >= -MAX_ERRNO)
+			req->error = req->told;
+		pkvm_answer(vcpu, req->error, req->good);
+		req->step = PKVM_MEM_NONE;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Go on with what the vCPU asked for, if anything, until the VMM has to be asked
+ * or the guest has its answer.
+ *
+ * Context: KVM_RUN, with the vCPU loaded.
+ * Return: 1 to enter the guest, 0 to exit to the VMM; -EINTR or -ENOMEM if KVM_RUN
+ * has to be called again.
+ */
+int pkvm_continue_mem_request(struct kvm_vcpu *vcpu)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	int ret;
+
+	while (req->step != PKVM_MEM_NONE) {
+		ret = pkvm_take_step(vcpu);
+		if (ret) {
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
+			return ret;
+		}
+		if (req->step == PKVM_MEM_AT_VMM)
+			return 0;
+	}
+
+	return 1;
 }
 
 /*
  * The guest's MEM_SHARE or MEM_UNSHARE.
  *
  * Context: the exit handler, with the vCPU loaded.
- * Return: 1 to enter the guest again, 0 to exit to the VMM, -errno.
+ * Return: as pkvm_continue_mem_request().
  */
 int pkvm_handle_mem_request(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	bool to_private = smccc_get_function(vcpu) ==
-			  ARM_SMCCC_VENDOR_HYP_KVM_MEM_UNSHARE_FUNC_ID;
 	u64 nr_pages = smccc_get_arg2(vcpu) ?: 1;
 	gpa_t gpa = smccc_get_arg1(vcpu);
-	int ret;
 
-	req->to_private = to_private;
+	req->to_private = smccc_get_function(vcpu) ==
+			  ARM_SMCCC_VENDOR_HYP_KVM_MEM_UNSHARE_FUNC_ID;
 	req->is_range = smccc_get_arg2(vcpu);
 	req->nr_pages = nr_pages;
 	req->gfn = gpa_to_gfn(gpa);
-	req->next = req->gfn;
 
 	if (!PAGE_ALIGNED(gpa) || smccc_get_arg3(vcpu) ||
 	    gpa >= kvm_phys_size(&vcpu->kvm->arch.mmu) ||
@@ -499,24 +515,15 @@ int pkvm_handle_mem_request(struct kvm_vcpu *vcpu)
 	}
 
 	if (pkvm_is_ordinary(vcpu)) {
-		ret = pkvm_handle_ordinary(vcpu);
+		pkvm_begin(vcpu, PKVM_MEM_ORDINARY);
+	} else if (!req->to_private) {
+		pkvm_begin(vcpu, PKVM_MEM_SHARING);
 	} else {
-		ret = to_private ? 0 : pkvm_share_pages(vcpu);
-		if (!ret)
-			return pkvm_exit_to_vmm(vcpu);
-		if (ret != -EINTR && ret != -ENOMEM) {
-			/* What was shared so far is taken back. */
-			pkvm_begin_settling(vcpu, ret);
-			ret = pkvm_complete_mem_request(vcpu);
-			return ret ?: 1;
-		}
+		pkvm_exit_to_vmm(vcpu);
+		return 0;
 	}
 
-	/* If the guest calls again, what is so already is skipped. */
-	if (ret < 0)
-		*vcpu_pc(vcpu) -= 4;
-
-	return ret == -EINTR ? 1 : ret;
+	return pkvm_continue_mem_request(vcpu);
 }
 
 /* ---- conversions ---- */
