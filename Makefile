@@ -65,7 +65,7 @@ help:
 	@echo 'make kernel       build the kernel with in-place conversion'
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
 	@echo 'make ARCH=arm64 [kernel]  the same for arm64, where pKVM is'
-	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
+	@echo 'make kernel-coco  the kernel with SNP and TDX on, for its KUnit tests'
 	@echo 'make docs         the pages of the kernel that linux/ changes, as HTML'
 	@echo 'make demo         show what conversions do on every platform, in emu'
 	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'
