@@ -65,7 +65,7 @@ help:
 	@echo 'make kernel       build the kernel with in-place conversion'
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
 	@echo 'make ARCH=arm64 [kernel]  the same for arm64, where pKVM is'
-	@echo 'make kernel-coco  compile KVM with SNP and TDX on, as a check'
+	@echo 'make kernel-coco  the kernel with SNP and TDX on, for its KUnit tests'
 	@echo 'make series       the kernel part as mails for git am, in build/series/'
 	@echo 'make series-build build the kernel after each mail of the series'
 	@echo 'make sparse       what sparse says about the kernel part (also ARCH=arm64)'

@@ -71,6 +71,44 @@ def parse(text, status=0):
     return results
 
 
+def parse_kunit(text):
+    """Results of one KUnit suite, as its file in debugfs has them.
+
+    KTAP nests, by four spaces: a suite has cases, which may have parameters. A
+    result is what has nothing below it, and what failed though nothing below
+    it did.
+    """
+    results, ended, plans, told = {}, {}, {}, []
+    for line in text.splitlines():
+        bare = line.lstrip(" ")
+        depth = (len(line) - len(bare)) // 4
+        plan, match = PLAN.match(bare), LINE.match(bare)
+        if plan:
+            plans[depth] = int(plan.group(1))
+        elif not match:
+            if bare.startswith("#"):
+                told.append(bare[1:].strip())
+        else:
+            bad, _, name, skip = match.groups()
+            here = results.pop(depth + 1, [])
+            for result in here:
+                result.name = f"{name}: {result.name}"
+            missing = plans.pop(depth + 1, 0) - ended.pop(depth + 1, 0)
+            if missing > 0:
+                here.append(failed(name, f"{missing} tests never ended"))
+            if bad and all(r.outcome != "failed" for r in here):
+                here.append(failed(name, "\n".join(["not ok", *told])))
+            elif not here:
+                here = [skipped(name, skip) if skip else passed(name)]
+            results.setdefault(depth, []).extend(here)
+            ended[depth] = ended.get(depth, 0) + 1
+            told = []
+    everything = results.pop(0, [])
+    if results or not everything:
+        everything.append(failed("output", "the suite never ended"))
+    return everything
+
+
 def write(path, results):
     lines = ["TAP version 13", f"1..{len(results)}"]
     for number, result in enumerate(results, 1):

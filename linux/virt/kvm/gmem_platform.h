@@ -26,20 +26,14 @@
 /* Leaves are all of the map in its worst case: waste nothing on rounding. */
 extern struct kmem_cache *gmem_leaf_cache;
 
-static inline void *gmem_leaf_alloc(void)
-{
-	return kmem_cache_zalloc(gmem_leaf_cache, GFP_KERNEL_ACCOUNT);
-}
+void *gmem_leaf_alloc(void);
 
 static inline void gmem_leaf_free(void *leaf)
 {
 	kmem_cache_free(gmem_leaf_cache, leaf);
 }
 
-static inline void *gmem_table_alloc(size_t bytes)
-{
-	return kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
-}
+void *gmem_table_alloc(size_t bytes);
 
 static inline void gmem_table_free(void *table)
 {

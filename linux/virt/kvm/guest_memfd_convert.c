@@ -13,6 +13,7 @@
  * once, after the last run and without mmu_lock, is safe because the invalidate
  * lock keeps every page of the file where it is until then.
  */
+#include <kunit/static_stub.h>
 #include <linux/delay.h>
 #include <linux/folio_batch.h>
 #include <linux/kvm_host.h>
@@ -62,6 +63,9 @@ struct gmem_file_conversion {
 
 	/* Something was zapped that is not flushed yet. */
 	bool flush;
+
+	/* The VM died of taking private memory from it: it may have kept some. */
+	bool died;
 
 	/* From the first to the last page that userspace is to lose, by then. */
 	pgoff_t unmap_start;
@@ -213,6 +217,13 @@ static void gmem_op_end(struct gmem_conversion *conv)
 	gmem_invalidate_end(to_gmem_file_conversion(conv));
 }
 
+bool kvm_gmem_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_unmap_gfn_range, kvm, range);
+
+	return kvm_unmap_gfn_range(kvm, range);
+}
+
 /*
  * Zap only mappings of the kind that goes away: zapping private memory that
  * stays private loses its contents on some platforms.  A guest that decides
@@ -229,7 +240,7 @@ static void gmem_zap_guest(struct gmem_file_conversion *fc, pgoff_t start,
 	KVM_MMU_LOCK(fc->kvm);
 	while ((start = gmem_next_binding(fc->f, start, end, &range))) {
 		range.attr_filter = filter;
-		fc->flush |= kvm_unmap_gfn_range(fc->kvm, &range);
+		fc->flush |= kvm_gmem_unmap_gfn_range(fc->kvm, &range);
 #ifdef CONFIG_HAVE_KVM_ARCH_GMEM_INVALIDATE
 		kvm_arch_gmem_invalidate_range(fc->kvm, &range);
 #endif
@@ -252,8 +263,13 @@ static void gmem_op_unmap_private(struct gmem_conversion *conv, u64 start, u64 e
 {
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
 
+	bool dead = READ_ONCE(fc->kvm->vm_dead);
+
 	gmem_invalidate_start(fc);
 	gmem_zap_guest(fc, start, end, KVM_FILTER_PRIVATE);
+
+	/* On TDX this was the removal, and its failure is the VM's end. */
+	fc->died |= !dead && READ_ONCE(fc->kvm->vm_dead);
 }
 
 static void gmem_op_flush(struct gmem_conversion *conv)
@@ -472,6 +488,20 @@ static void gmem_reclaim(struct gmem_file_conversion *fc, pgoff_t start, pgoff_t
 #endif
 }
 
+/*
+ * The guest keeps the frame.  Lose it, and let a fresh page take its place in the
+ * file: such platforms promise zeros towards shared, never contents.
+ */
+static int gmem_lose_folio(struct gmem_file_conversion *fc, struct folio *folio,
+			   bool exclusive)
+{
+	loff_t pos = folio_pos(folio);
+
+	kvm_gmem_leak_folio(folio);
+	truncate_inode_pages_range(fc->mapping, pos, pos + folio_size(folio) - 1);
+	return 0;
+}
+
 static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
 			    unsigned int attrs, u32 content)
 {
@@ -479,6 +509,9 @@ static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
 	u64 ignored;
 
 	gmem_invalidate_start(fc);
+
+	if (fc->died && (attrs & GMEM_ATTR_PRIVATE))
+		gmem_for_each_folio(fc, start, end, gmem_lose_folio, false, &ignored);
 
 	if (fc->by_force || (fc->guest_decides &&
 			     content == SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY))
@@ -500,19 +533,10 @@ static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
 static int gmem_make_folio_shared(struct gmem_file_conversion *fc,
 				  struct folio *folio, bool exclusive)
 {
-	loff_t pos = folio_pos(folio);
-
 	if (!kvm_arch_gmem_make_shared(folio_pfn(folio), folio_nr_pages(folio)))
 		return 0;
 
-	/*
-	 * The guest keeps the frame.  Lose it, and let a fresh page take its
-	 * place in the file: such platforms promise zeros towards shared, never
-	 * contents.
-	 */
-	folio_get(folio);
-	truncate_inode_pages_range(fc->mapping, pos, pos + folio_size(folio) - 1);
-	return 0;
+	return gmem_lose_folio(fc, folio, exclusive);
 }
 #endif
 

@@ -17,6 +17,9 @@ struct gmem_conversion;
 int kvm_gmem_convert(struct file *file, const struct kvm_memory_attributes2 *args,
 		     u64 *converted, u64 *error_index);
 
+/* kvm_unmap_gfn_range(), for tests to replace. */
+bool kvm_gmem_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range);
+
 /*
  * Platforms on which the guest decides: it asks for each conversion, and keeps its
  * mappings over it.

@@ -6,6 +6,7 @@
  * Lock order: kvm->slots_lock > mapping->invalidate_lock > folio lock >
  * i_mmap_rwsem > kvm->mmu_lock.  Lookups take none of them.
  */
+#include <kunit/static_stub.h>
 #include <linux/kvm_host.h>
 #include <linux/moduleparam.h>
 #include <linux/pagemap.h>
@@ -36,6 +37,20 @@ static_assert(offsetof(struct kvm_memory_attributes2_run, state) == 24);
 static_assert(offsetof(struct kvm_memory_attributes2_run, reserved) == 32);
 static_assert(!(GUEST_MEMFD_FLAG_IN_PLACE &
 		(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)));
+
+void *gmem_leaf_alloc(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(gmem_leaf_alloc);
+
+	return kmem_cache_zalloc(gmem_leaf_cache, GFP_KERNEL_ACCOUNT);
+}
+
+void *gmem_table_alloc(size_t bytes)
+{
+	KUNIT_STATIC_STUB_REDIRECT(gmem_table_alloc, bytes);
+
+	return kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+}
 
 static void gmem_deferred_work(struct work_struct *work)
 {

@@ -21,6 +21,7 @@
  *
  * Ordinary memory has no VMM to ask: EL2 does at once what the guest asked for.
  */
+#include <kunit/static_stub.h>
 #include <linux/kvm_host.h>
 #include <linux/kvm_para.h>
 
@@ -63,6 +64,9 @@ int kvm_gmem_arch_content_policy_supported(struct kvm *kvm,
 		enum set_memory_attributes_content_policy policy,
 		gfn_t gfn, u64 nr_pages, bool to_private)
 {
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_arch_content_policy_supported, kvm, policy,
+				   gfn, nr_pages, to_private);
+
 	return gmem_policy_check(kvm_arm_gmem_platform(kvm), policy, to_private);
 }
 

@@ -2,6 +2,7 @@
 /*
  * What x86's VM types answer when a guest_memfd asks before a conversion.
  */
+#include <kunit/static_stub.h>
 #include <linux/kvm_host.h>
 
 #include "gmem_platform.h"
@@ -22,11 +23,29 @@ static int kvm_x86_gmem_platform(struct kvm *kvm)
 	}
 }
 
+/*
+ * Until the launch is finished a payload gets into an SNP or TDX guest from the very
+ * page: written while shared, converted READABLE, encrypted by the launch command.
+ */
+static bool kvm_x86_gmem_launching(struct kvm *kvm, int platform)
+{
+	return (platform == GMEM_PLATFORM_SNP || platform == GMEM_PLATFORM_TDX) &&
+	       !READ_ONCE(kvm->arch.pre_fault_allowed);
+}
+
 u32 kvm_gmem_arch_content_policies(struct kvm *kvm)
 {
 	int platform = kvm_x86_gmem_platform(kvm);
+	u32 policies;
 
-	return platform < 0 ? 0 : gmem_policy_caps(platform);
+	if (platform < 0)
+		return 0;
+
+	policies = gmem_policy_caps(platform);
+	if (kvm_x86_gmem_launching(kvm, platform))
+		policies |= BIT(SET_MEMORY_ATTRIBUTES_CONTENT_READABLE)
+			    << KVM_GMEM_POLICY_TO_PRIVATE_SHIFT;
+	return policies;
 }
 
 int kvm_gmem_arch_content_policy_supported(struct kvm *kvm,
@@ -35,8 +54,15 @@ int kvm_gmem_arch_content_policy_supported(struct kvm *kvm,
 {
 	int platform = kvm_x86_gmem_platform(kvm);
 
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_arch_content_policy_supported, kvm, policy,
+				   gfn, nr_pages, to_private);
+
 	if (platform < 0)
 		return platform;
+
+	if (to_private && policy == SET_MEMORY_ATTRIBUTES_CONTENT_READABLE &&
+	    kvm_x86_gmem_launching(kvm, platform))
+		return 0;
 
 	return gmem_policy_check(platform, policy, to_private);
 }
