@@ -20,16 +20,6 @@ TRACE_DEFINE_ENUM(SET_MEMORY_ATTRIBUTES_CONTENT_READABLE);
 TRACE_DEFINE_ENUM(SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED);
 TRACE_DEFINE_ENUM(SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY);
 
-#define kvm_gmem_trace_attributes					\
-	{ 0,						"shared" },	\
-	{ KVM_MEMORY_ATTRIBUTE_PRIVATE,			"private" }
-
-#define kvm_gmem_trace_policies						\
-	{ SET_MEMORY_ATTRIBUTES_CONTENT_ZERO,		"ZERO" },	\
-	{ SET_MEMORY_ATTRIBUTES_CONTENT_READABLE,	"READABLE" },	\
-	{ SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED,	"ENCRYPTED" },	\
-	{ SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY,	"DESTROY" }
-
 /*
  * @result is 0 or -errno.  Where it is -EINVAL the arguments may be anything.  @ns
  * is the time from @began on, waiting included; 0 if the event was off then.
@@ -41,16 +31,16 @@ TRACE_EVENT(kvm_gmem_convert,
 	TP_ARGS(inode, args, result, pages, error_offset, began),
 
 	TP_STRUCT__entry(
-		__field(	u64,		ino		)
-		__field(	u64,		offset		)
-		__field(	u64,		size		)
-		__field(	u64,		attributes	)
-		__field(	u64,		pages		)
-		__field(	u64,		error_offset	)
-		__field(	u64,		ns		)
-		__field(	dev_t,		dev		)
-		__field(	u32,		policy		)
-		__field(	int,		result		)
+		__field(u64, ino)
+		__field(u64, offset)
+		__field(u64, size)
+		__field(u64, attributes)
+		__field(u64, pages)
+		__field(u64, error_offset)
+		__field(u64, ns)
+		__field(dev_t, dev)
+		__field(u32, policy)
+		__field(int, result)
 	),
 
 	TP_fast_assign(
@@ -69,8 +59,14 @@ TRACE_EVENT(kvm_gmem_convert,
 	TP_printk("dev %u:%u ino %llu offset 0x%llx size 0x%llx to %s policy %s result %d pages %llu error_offset 0x%llx ns %llu",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __entry->offset, __entry->size,
-		  __print_symbolic(__entry->attributes, kvm_gmem_trace_attributes),
-		  __print_symbolic(__entry->policy, kvm_gmem_trace_policies),
+		  __print_symbolic(__entry->attributes,
+				   { 0, "shared" },
+				   { KVM_MEMORY_ATTRIBUTE_PRIVATE, "private" }),
+		  __print_symbolic(__entry->policy,
+				   { SET_MEMORY_ATTRIBUTES_CONTENT_ZERO, "ZERO" },
+				   { SET_MEMORY_ATTRIBUTES_CONTENT_READABLE, "READABLE" },
+				   { SET_MEMORY_ATTRIBUTES_CONTENT_ENCRYPTED, "ENCRYPTED" },
+				   { SET_MEMORY_ATTRIBUTES_CONTENT_DESTROY, "DESTROY" }),
 		  __entry->result, __entry->pages, __entry->error_offset, __entry->ns)
 );
 

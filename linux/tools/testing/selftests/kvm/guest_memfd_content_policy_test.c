@@ -741,35 +741,71 @@ FIXTURE(policy)
 	struct test_vm t;
 };
 
+#define WRITTEN			0x77
+
 FIXTURE_VARIANT(policy)
 {
 	u32 policy;
 	u64 attributes;
-	/* What is read afterwards of what was written before. */
-	u64 written;
+	/* What is read afterwards of what was WRITTEN. */
 	u64 read;
-	bool offered;
-	bool accessible;
+	bool refused;
+	bool destroyed;
 };
 
-#define POLICY_VARIANT(_name, _policy, _attributes, _read, _offered, _accessible)	\
-	FIXTURE_VARIANT_ADD(policy, _name) {						\
-		.policy = _policy,							\
-		.attributes = _attributes,						\
-		.written = 0x77,							\
-		.read = _read,								\
-		.offered = _offered,							\
-		.accessible = _accessible,						\
-	}
+FIXTURE_VARIANT_ADD(policy, zero_to_shared)
+{
+	.policy = ZERO,
+	.attributes = SHARED,
+};
 
-POLICY_VARIANT(zero_to_shared, ZERO, SHARED, 0, true, true);
-POLICY_VARIANT(zero_to_private, ZERO, PRIVATE, 0, true, true);
-POLICY_VARIANT(readable_to_shared, READABLE, SHARED, 0x77, true, true);
-POLICY_VARIANT(readable_to_private, READABLE, PRIVATE, 0x77, true, true);
-POLICY_VARIANT(encrypted_to_shared, ENCRYPTED, SHARED, 0x77, false, true);
-POLICY_VARIANT(encrypted_to_private, ENCRYPTED, PRIVATE, 0x77, false, true);
-POLICY_VARIANT(destroy_to_shared, DESTROY, SHARED, 0, true, false);
-POLICY_VARIANT(destroy_to_private, DESTROY, PRIVATE, 0, true, false);
+FIXTURE_VARIANT_ADD(policy, zero_to_private)
+{
+	.policy = ZERO,
+	.attributes = PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(policy, readable_to_shared)
+{
+	.policy = READABLE,
+	.attributes = SHARED,
+	.read = WRITTEN,
+};
+
+FIXTURE_VARIANT_ADD(policy, readable_to_private)
+{
+	.policy = READABLE,
+	.attributes = PRIVATE,
+	.read = WRITTEN,
+};
+
+FIXTURE_VARIANT_ADD(policy, encrypted_to_shared)
+{
+	.policy = ENCRYPTED,
+	.attributes = SHARED,
+	.refused = true,
+};
+
+FIXTURE_VARIANT_ADD(policy, encrypted_to_private)
+{
+	.policy = ENCRYPTED,
+	.attributes = PRIVATE,
+	.refused = true,
+};
+
+FIXTURE_VARIANT_ADD(policy, destroy_to_shared)
+{
+	.policy = DESTROY,
+	.attributes = SHARED,
+	.destroyed = true,
+};
+
+FIXTURE_VARIANT_ADD(policy, destroy_to_private)
+{
+	.policy = DESTROY,
+	.attributes = PRIVATE,
+	.destroyed = true,
+};
 
 /* Memory of the other kind, written by who owns it. */
 FIXTURE_SETUP(policy)
@@ -779,9 +815,9 @@ FIXTURE_SETUP(policy)
 	create(t);
 	if (variant->attributes) {
 		convert(t, 0, NR_PAGES, SHARED, ZERO);
-		host_fill(t, 0, 8, variant->written);
+		host_fill(t, 0, 8, WRITTEN);
 	} else {
-		guest_fill(t, 0, 8, variant->written);
+		guest_fill(t, 0, 8, WRITTEN);
 	}
 }
 
@@ -805,39 +841,37 @@ TEST_F(policy, keeps_its_promise)
 	u64 other = variant->attributes ^ PRIVATE;
 	struct test_vm *t = &self->t;
 
-	if (!variant->offered) {
+	if (variant->refused) {
 		struct kvm_memory_attributes2 attrs =
 			request(0, 8, variant->attributes, variant->policy);
 
 		check_refused(t, &attrs, EOPNOTSUPP);
 		TEST_ASSERT_EQ(attrs.converted, 0);
 		check_state(t, 0, NR_PAGES, other, 0);
-		check_readable(t, other, 0, 8, variant->written);
+		check_readable(t, other, 0, 8, WRITTEN);
 		return;
 	}
 
 	TEST_ASSERT_EQ(convert(t, 0, 4, variant->attributes, variant->policy), 4);
 	check_state(t, 0, 4, variant->attributes,
-		    variant->accessible ? 0 : KVM_GMEM_STATE_DESTROYED);
+		    variant->destroyed ? KVM_GMEM_STATE_DESTROYED : 0);
 	check_state(t, 4, NR_PAGES - 4, other, 0);
 
-	if (variant->accessible) {
-		check_readable(t, variant->attributes, 0, 4, variant->read);
-		guest_fill(t, 0, 4, 0x99);
-		check_readable(t, variant->attributes, 0, 4, 0x99);
-	} else {
+	if (variant->destroyed) {
 		host_check_sigbus(t, 0, 4);
 		guest_check_faults(t, 0, 0);
 		convert(t, 0, 4, variant->attributes, READABLE);
 		vcpu_run(t->vcpu);
 		guest_finish(t);
-		check_readable(t, variant->attributes, 0, 4, variant->read);
 	}
+	check_readable(t, variant->attributes, 0, 4, variant->read);
+	guest_fill(t, 0, 4, 0x99);
+	check_readable(t, variant->attributes, 0, 4, 0x99);
 
 	/* The pages beside it, and pages that were never there. */
-	check_readable(t, other, 4, 4, variant->written);
+	check_readable(t, other, 4, 4, WRITTEN);
 	TEST_ASSERT_EQ(convert(t, 8, 4, variant->attributes, variant->policy), 4);
-	if (variant->accessible)
+	if (!variant->destroyed)
 		check_readable(t, variant->attributes, 8, 4, 0);
 }
 
