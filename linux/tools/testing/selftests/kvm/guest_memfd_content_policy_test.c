@@ -50,6 +50,15 @@ struct test_vm {
 	u8 *mem;
 };
 
+#define TEST_ASSERT_FAILS(call, want)					\
+do {									\
+	int __r = (call);						\
+									\
+	TEST_ASSERT(__r == -1 && errno == (want),			\
+		    "%s: wanted errno %d, got %d (errno %d)", #call,	\
+		    (want), __r, errno);				\
+} while (0)
+
 static size_t page_size;
 
 /* ---- the guest ---- */
@@ -99,6 +108,7 @@ static void guest_code(void)
 	}
 }
 
+/* The guest stopped. */
 static void guest_finish(struct test_vm *t)
 {
 	struct ucall uc;
@@ -112,6 +122,12 @@ static void guest_finish(struct test_vm *t)
 		TEST_FAIL("Unexpected exit %u (%s)", t->vcpu->run->exit_reason,
 			  exit_reason_str(t->vcpu->run->exit_reason));
 	}
+}
+
+static void guest_resume(struct test_vm *t)
+{
+	vcpu_run(t->vcpu);
+	guest_finish(t);
 }
 
 static void guest_set_request(struct test_vm *t, enum guest_op op, gpa_t gpa,
@@ -131,8 +147,7 @@ static void guest_do(struct test_vm *t, enum guest_op op, gpa_t gpa, u64 nr_page
 		     u64 value)
 {
 	guest_set_request(t, op, gpa, nr_pages, value);
-	vcpu_run(t->vcpu);
-	guest_finish(t);
+	guest_resume(t);
 }
 
 static void guest_fill(struct test_vm *t, u64 page, u64 nr_pages, u64 value)
@@ -150,11 +165,9 @@ static void guest_check_faults(struct test_vm *t, u64 page, u64 value)
 {
 	gpa_t gpa = BASE_GPA + page * page_size;
 	struct kvm_run *run = t->vcpu->run;
-	int r;
 
 	guest_set_request(t, GUEST_CHECK, gpa, 1, value);
-	r = _vcpu_run(t->vcpu);
-	TEST_ASSERT(r == -1 && errno == EFAULT, "Wanted EFAULT, got %d (%d)", r, errno);
+	TEST_ASSERT_FAILS(_vcpu_run(t->vcpu), EFAULT);
 	TEST_ASSERT_KVM_EXIT_REASON(t->vcpu, KVM_EXIT_MEMORY_FAULT);
 	TEST_ASSERT_EQ(run->memory_fault.gpa, gpa);
 	TEST_ASSERT_EQ(run->memory_fault.size, page_size);
@@ -220,22 +233,18 @@ static u64 convert(struct test_vm *t, u64 page, u64 nr_pages, u64 attributes,
 	return attrs.converted / page_size;
 }
 
-static void check_refused(struct test_vm *t, struct kvm_memory_attributes2 *attrs,
-			  int want)
+static int set_attributes(struct test_vm *t, struct kvm_memory_attributes2 *attrs)
 {
-	int r;
-
-	r = __kvm_ioctl(t->fd, KVM_SET_MEMORY_ATTRIBUTES2, attrs);
-	TEST_ASSERT(r == -1 && errno == want, "Wanted errno %d, got %d (%d)",
-		    want, r, errno);
+	return __kvm_ioctl(t->fd, KVM_SET_MEMORY_ATTRIBUTES2, attrs);
 }
 
+/* A good request, but for @changes. */
 #define CHECK_REFUSED(t, want, changes...)					\
 do {										\
 	struct kvm_memory_attributes2 attrs = request(0, 2, SHARED, ZERO);	\
 										\
 	changes;								\
-	check_refused(t, &attrs, want);						\
+	TEST_ASSERT_FAILS(set_attributes(t, &attrs), want);			\
 } while (0)
 
 /* All of the range is in this state, and the pages beside it are not. */
@@ -324,17 +333,17 @@ TEST_F(in_place, announces_what_the_vm_can_do)
 
 TEST_F(in_place, needs_a_file_that_can_be_mapped)
 {
-	int r;
+	struct kvm_vm *vm = self->t.vm;
 
-	r = __vm_create_guest_memfd(self->t.vm, page_size, GUEST_MEMFD_FLAG_IN_PLACE);
-	TEST_ASSERT(r == -1 && errno == EINVAL, "Wanted EINVAL, got %d (%d)", r, errno);
+	TEST_ASSERT_FAILS(__vm_create_guest_memfd(vm, page_size, GUEST_MEMFD_FLAG_IN_PLACE),
+			  EINVAL);
 }
 
 TEST_F(in_place, files_without_the_flag_do_not_convert)
 {
 	u64 flags[] = { 0, GUEST_MEMFD_FLAG_MMAP };
 	struct kvm_memory_attributes2_run run;
-	int i, r;
+	int i;
 
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		struct test_vm t = {
@@ -345,9 +354,8 @@ TEST_F(in_place, files_without_the_flag_do_not_convert)
 		CHECK_REFUSED(&t, ENOTTY, attrs.size = 1);
 
 		run = (struct kvm_memory_attributes2_run) {};
-		r = __kvm_ioctl(t.fd, KVM_GET_MEMORY_ATTRIBUTES2, &run);
-		TEST_ASSERT(r == -1 && errno == ENOTTY, "Wanted ENOTTY, got %d (%d)",
-			    r, errno);
+		TEST_ASSERT_FAILS(__kvm_ioctl(t.fd, KVM_GET_MEMORY_ATTRIBUTES2, &run),
+				  ENOTTY);
 		close(t.fd);
 	}
 }
@@ -397,23 +405,16 @@ TEST_F(in_place, refuses_unknown_arguments)
 
 TEST_F(in_place, refuses_bad_pointers)
 {
-	const unsigned int ioctls[] = {
-		KVM_SET_MEMORY_ATTRIBUTES2, KVM_GET_MEMORY_ATTRIBUTES2,
-	};
 	struct kvm_memory_attributes2 *attrs;
-	int i, r;
 
-	for (i = 0; i < ARRAY_SIZE(ioctls); i++) {
-		r = ioctl(self->t.fd, ioctls[i], NULL);
-		TEST_ASSERT(r == -1 && errno == EFAULT, "Wanted EFAULT, got %d (%d)",
-			    r, errno);
-	}
+	TEST_ASSERT_FAILS(ioctl(self->t.fd, KVM_SET_MEMORY_ATTRIBUTES2, NULL), EFAULT);
+	TEST_ASSERT_FAILS(ioctl(self->t.fd, KVM_GET_MEMORY_ATTRIBUTES2, NULL), EFAULT);
 
 	/* Its answer could not be written. */
 	attrs = kvm_mmap(page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	*attrs = request(0, NR_PAGES, SHARED, ZERO);
 	TEST_ASSERT(!mprotect(attrs, page_size, PROT_READ), "mprotect() failed");
-	check_refused(&self->t, attrs, EFAULT);
+	TEST_ASSERT_FAILS(set_attributes(&self->t, attrs), EFAULT);
 	kvm_munmap(attrs, page_size);
 
 	check_state(&self->t, 0, NR_PAGES, PRIVATE, 0);
@@ -428,13 +429,12 @@ TEST_F(in_place, reads_attributes_back)
 	};
 	struct kvm_memory_attributes2_run run;
 	struct test_vm *t = &self->t;
-	int i, r;
+	int i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		run = bad[i];
-		r = __kvm_ioctl(t->fd, KVM_GET_MEMORY_ATTRIBUTES2, &run);
-		TEST_ASSERT(r == -1 && errno == EINVAL,
-			    "Bad request %d: wanted EINVAL, got %d (%d)", i, r, errno);
+		TEST_ASSERT_FAILS(__kvm_ioctl(t->fd, KVM_GET_MEMORY_ATTRIBUTES2, &run),
+				  EINVAL);
 	}
 
 	convert(t, 3, 5, SHARED, ZERO);
@@ -464,8 +464,7 @@ TEST_F(in_place, private_memory_raises_sigbus)
 	convert(t, 1, 1, PRIVATE, READABLE);
 	host_check_sigbus(t, 1, 1);
 	TEST_ASSERT(!pipe(pipe_fds), "pipe() failed");
-	TEST_ASSERT(write(pipe_fds[1], host_word(t, 1), 8) == -1 && errno == EFAULT,
-		    "write() from private memory should fail with EFAULT");
+	TEST_ASSERT_FAILS(write(pipe_fds[1], host_word(t, 1), 8), EFAULT);
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 
@@ -519,14 +518,12 @@ TEST_F(in_place, destroyed_memory_is_nobodys)
 	/* The access that faulted is done when the guest runs again. */
 	guest_check_faults(t, 1, 0);
 	TEST_ASSERT_EQ(convert(t, 1, 1, SHARED, READABLE), 1);
-	vcpu_run(t->vcpu);
-	guest_finish(t);
+	guest_resume(t);
 	host_check(t, 1, 1, 0);
 
 	guest_check_faults(t, 2, 0);
 	TEST_ASSERT_EQ(convert(t, 2, 1, PRIVATE, READABLE), 1);
-	vcpu_run(t->vcpu);
-	guest_finish(t);
+	guest_resume(t);
 	host_check_sigbus(t, 2, 1);
 }
 
@@ -548,7 +545,7 @@ TEST_F(in_place, refuses_pinned_memory)
 	for (i = 0; i < ARRAY_SIZE(policies); i++) {
 		struct kvm_memory_attributes2 attrs = request(0, 8, PRIVATE, policies[i]);
 
-		check_refused(t, &attrs, EAGAIN);
+		TEST_ASSERT_FAILS(set_attributes(t, &attrs), EAGAIN);
 		TEST_ASSERT_EQ(attrs.error_offset, 5 * page_size);
 		TEST_ASSERT_EQ(attrs.converted, 0);
 		check_state(t, 0, 8, SHARED, 0);
@@ -592,13 +589,11 @@ TEST_F(in_place, refuses_attributes_of_the_vm)
 		.size = page_size,
 		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
 	};
-	int r;
 
 	if (!(vm_check_cap(vm, KVM_CAP_MEMORY_ATTRIBUTES) & KVM_MEMORY_ATTRIBUTE_PRIVATE))
 		SKIP(return, "the VM has no attributes of its own");
 
-	r = __vm_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attrs);
-	TEST_ASSERT(r == -1 && errno == EINVAL, "Wanted EINVAL, got %d (%d)", r, errno);
+	TEST_ASSERT_FAILS(__vm_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attrs), EINVAL);
 }
 
 TEST_F(in_place, counts_conversions)
@@ -654,8 +649,7 @@ TEST_F(in_place, converts_under_a_running_guest)
 
 		do {
 			attrs = request(0, 1, PRIVATE, READABLE);
-		} while (__kvm_ioctl(t->fd, KVM_SET_MEMORY_ATTRIBUTES2, &attrs) &&
-			 errno == EAGAIN);
+		} while (set_attributes(t, &attrs) && errno == EAGAIN);
 		TEST_ASSERT_EQ(attrs.converted, page_size);
 	}
 
@@ -691,12 +685,12 @@ TEST_F(slots, refuses_what_is_not_bound)
 	struct kvm_memory_attributes2 attrs = request(2, 4, SHARED, ZERO);
 	struct test_vm *t = &self->t;
 
-	check_refused(t, &attrs, EPERM);
+	TEST_ASSERT_FAILS(set_attributes(t, &attrs), EPERM);
 	TEST_ASSERT_EQ(attrs.error_offset, 2 * page_size);
 
 	add_slot(t, BASE_SLOT, BASE_GPA, 0, 4);
 	attrs = request(2, 4, SHARED, ZERO);
-	check_refused(t, &attrs, EPERM);
+	TEST_ASSERT_FAILS(set_attributes(t, &attrs), EPERM);
 	TEST_ASSERT_EQ(attrs.error_offset, 4 * page_size);
 	check_state(t, 0, NR_PAGES, PRIVATE, 0);
 
@@ -845,7 +839,7 @@ TEST_F(policy, keeps_its_promise)
 		struct kvm_memory_attributes2 attrs =
 			request(0, 8, variant->attributes, variant->policy);
 
-		check_refused(t, &attrs, EOPNOTSUPP);
+		TEST_ASSERT_FAILS(set_attributes(t, &attrs), EOPNOTSUPP);
 		TEST_ASSERT_EQ(attrs.converted, 0);
 		check_state(t, 0, NR_PAGES, other, 0);
 		check_readable(t, other, 0, 8, WRITTEN);
@@ -861,8 +855,7 @@ TEST_F(policy, keeps_its_promise)
 		host_check_sigbus(t, 0, 4);
 		guest_check_faults(t, 0, 0);
 		convert(t, 0, 4, variant->attributes, READABLE);
-		vcpu_run(t->vcpu);
-		guest_finish(t);
+		guest_resume(t);
 	}
 	check_readable(t, variant->attributes, 0, 4, variant->read);
 	guest_fill(t, 0, 4, 0x99);
