@@ -5,7 +5,7 @@
 CONFORMANCE_OUT := $(BUILD)/tests/conformance
 CONFORMANCE_SRCS := $(addprefix tests/conformance/,harness.c env.c pin.c stock.c \
 	policy.c destroy.c errors.c pins.c asking.c pkvm.c pkvm_forge.c pkvm_reclaim.c \
-	process.c bindings.c hypercall.c load.c race.c random.c adopt.c)
+	process.c bindings.c hypercall.c load.c race.c random.c adopt.c trace.c)
 CONFORMANCE_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(CONFORMANCE_SRCS))
 
 $(CONFORMANCE_OUT)/%.o: tests/conformance/%.c tests/conformance/conformance.mk

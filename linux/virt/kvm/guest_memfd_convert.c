@@ -351,10 +351,12 @@ static int gmem_wait_for_references(struct gmem_file_conversion *fc,
 		return 0;
 	}
 
-	if (!fc->give_up)
+	if (!fc->give_up) {
 		fc->give_up = jiffies + msecs_to_jiffies(GMEM_REFERENCE_WAIT_MS);
-	else if (time_after(jiffies, fc->give_up))
+		atomic64_inc(&fc->kvm->stat.generic.gmem_reference_waits);
+	} else if (time_after(jiffies, fc->give_up)) {
 		return -EAGAIN;
+	}
 
 	usleep_range(50, 200);
 	return 0;

@@ -18,6 +18,9 @@
 #include "guest_memfd_convert.h"
 #include "guest_memfd_in_place.h"
 
+#define CREATE_TRACE_POINTS
+#include "guest_memfd_trace.h"
+
 struct kmem_cache *gmem_leaf_cache;
 static struct workqueue_struct *gmem_wq;
 
@@ -170,17 +173,15 @@ u64 kvm_gmem_in_place_flags(struct kvm *kvm)
 	return GUEST_MEMFD_FLAG_IN_PLACE | GUEST_MEMFD_FLAG_INIT_SHARED;
 }
 
-static int kvm_gmem_set_memory_attributes(struct file *file,
-					  struct kvm_memory_attributes2 __user *uargs)
+static int __kvm_gmem_set_memory_attributes(struct file *file,
+					    struct kvm_memory_attributes2 __user *uargs,
+					    const struct kvm_memory_attributes2 *args,
+					    u64 *converted, u64 *error_offset)
 {
-	struct kvm_memory_attributes2 args;
-	u64 converted, error_index;
+	u64 error_index;
 	int r;
 
-	if (copy_from_user(&args, uargs, sizeof(args)))
-		return -EFAULT;
-
-	r = gmem_args_check(&args, i_size_read(file_inode(file)));
+	r = gmem_args_check(args, i_size_read(file_inode(file)));
 	if (r)
 		return r;
 
@@ -191,16 +192,54 @@ static int kvm_gmem_set_memory_attributes(struct file *file,
 	if (put_user(0, &uargs->converted))
 		return -EFAULT;
 
-	r = kvm_gmem_convert(file, &args, &converted, &error_index);
+	r = kvm_gmem_convert(file, args, converted, &error_index);
 
 	/*
 	 * The locks are dropped, so the structure may lie in the very file.  If
 	 * it has gone private by now the caller loses the number, no more.
 	 */
-	if (!r)
-		(void)put_user(converted << PAGE_SHIFT, &uargs->converted);
-	else if (put_user(error_index << PAGE_SHIFT, &uargs->error_offset))
+	if (!r) {
+		(void)put_user(*converted << PAGE_SHIFT, &uargs->converted);
+		return 0;
+	}
+
+	*error_offset = error_index << PAGE_SHIFT;
+	return put_user(*error_offset, &uargs->error_offset) ? -EFAULT : r;
+}
+
+/* Several conversions of a VM, of several files, may end at the same time. */
+static void kvm_gmem_count_conversion(struct kvm *kvm, bool to_private, int r,
+				      u64 converted)
+{
+	struct kvm_vm_stat_generic *stat = &kvm->stat.generic;
+
+	if (r)
+		atomic64_inc(&stat->gmem_conversions_failed);
+	else
+		atomic64_inc(&stat->gmem_conversions);
+
+	atomic64_add(converted, to_private ? &stat->gmem_pages_to_private :
+					     &stat->gmem_pages_to_shared);
+}
+
+static int kvm_gmem_set_memory_attributes(struct file *file,
+					  struct kvm_memory_attributes2 __user *uargs)
+{
+	u64 began = trace_kvm_gmem_convert_enabled() ? ktime_get_ns() : 0;
+	struct gmem_file *f = file->private_data;
+	struct kvm_memory_attributes2 args;
+	u64 converted = 0, error_offset = 0;
+	int r;
+
+	if (copy_from_user(&args, uargs, sizeof(args)))
 		return -EFAULT;
+
+	r = __kvm_gmem_set_memory_attributes(file, uargs, &args, &converted,
+					     &error_offset);
+
+	kvm_gmem_count_conversion(f->kvm, args.attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE,
+				  r, converted);
+	trace_kvm_gmem_convert(file_inode(file), &args, r, converted, error_offset, began);
 
 	/*
 	 * What interrupts need not be a signal: task work, e.g. io_uring's, may
