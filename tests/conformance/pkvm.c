@@ -466,6 +466,27 @@ ASKING_TEST(two_vcpus_ask_for_overlapping_memory)
 	ASSERT_GUEST_READS(&env, 0, 6, 0x100);
 }
 
+/* Else the longer one lost its front, and nobody could serve it as a whole. */
+ASKING_TEST(shortest_of_two_requests_serves)
+{
+	struct env env;
+
+	env_open(&env, variant, 6, IN_PLACE);
+	guest_fill(&env, 0, 6, 0x100);
+	for (unsigned int longer = 0; longer < 2; longer++) {
+		ask_share(&env, longer, 0, 6);
+		ask_share(&env, !longer, 0, 2);
+		ASSERT_OK(vmm(&env, 0, 2, SHARED, READABLE));
+		ASSERT_OK(vmm(&env, 0, 6, SHARED, READABLE));
+		refuse_all(&env, 0, 6);
+		ASSERT_ANSWER(&env, !longer, 0, 0, 2);
+		ASSERT_ANSWER(&env, longer, 0, 0, 6);
+		ASSERT_OK(gmem_guest_unshare(env_vcpu(&env, 0), gpa_of(0), 6 * PAGE,
+					     READABLE));
+	}
+	ASSERT_GUEST_READS(&env, 0, 6, 0x100);
+}
+
 /*
  * One of two shares of the same page is over, and took it from the host again.  The
  * other request still stands in its vCPU, but EL2 would not let the host in.

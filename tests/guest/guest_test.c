@@ -212,11 +212,15 @@ static void vcpu_is_reset(struct world *world)
 	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_STORE, .addr = NOWHERE, .size = 8 };
 	struct gmem_exit exit;
 
-	CHECK(gmem_guest_exec(world->vcpus[0], &cmd, 1, 0, &exit) == -EIO);
-	CHECK(gmem_guest_start(world->vcpus[0], &cmd, 1, 1) == -EBUSY);
-	CHECK(!gmem_guest_abort(world->vcpus[0]));
-	CHECK(!gmem_guest_fill(world->vcpus[0], GPA, PAGE, 1, 1));
-	CHECK(world->memory[8] == 9);
+	/* What the vCPU exited for is over with the reset, a load just as a store. */
+	for (int round = 0; round < 50; round++) {
+		cmd.op = round % 2 ? GMEM_GUEST_LOAD : GMEM_GUEST_STORE;
+		CHECK(gmem_guest_exec(world->vcpus[0], &cmd, 1, 0, &exit) == -EIO);
+		CHECK(gmem_guest_start(world->vcpus[0], &cmd, 1, 1) == -EBUSY);
+		CHECK(!gmem_guest_abort(world->vcpus[0]));
+		CHECK(!gmem_guest_fill(world->vcpus[0], GPA, PAGE, (uint64_t)round, 1));
+		CHECK(world->memory[8] == (uint64_t)round + 8);
+	}
 }
 
 /* ---- protected VMs ---- */
@@ -265,6 +269,36 @@ static void system_call_on_private_memory_gets_efault(struct world *world)
 	CHECK(!gmem_guest_check(world->vcpus[0], GPA, PAGE, 0, 1));
 }
 
+/* Nobody tells the VMM of it, since it does not know of conversions. */
+static void sharing_what_no_slot_backs_fails(struct world *world)
+{
+	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_SHARE, .addr = NOWHERE,
+				      .size = PAGE };
+	struct gmem_exit exit;
+
+	for (int pages = 1; pages < 3; pages++) {
+		cmd.size = (uint64_t)pages * PAGE;
+		CHECK(!gmem_guest_start(world->vcpus[0], &cmd, 1, 1));
+		CHECK(!gmem_vcpu_run(world->vcpus[0], &exit));
+		CHECK(exit.reason == GMEM_EXIT_GUEST_DONE);
+		CHECK(gmem_guest_finish(world->vcpus[0], NULL, 0, NULL));
+	}
+}
+
+static void unsharing_skips_what_is_not_shared(struct world *world)
+{
+	struct gmem_vcpu *vcpu = world->vcpus[0];
+	uint64_t value;
+
+	CHECK(!gmem_guest_store(vcpu, GPA + PAGE, 17));
+	CHECK(!gmem_guest_share(vcpu, GPA + PAGE, PAGE, ZERO));
+	/* Around it there is memory that the guest never touched. */
+	CHECK(!gmem_guest_unshare(vcpu, GPA, 3 * PAGE, ZERO));
+	CHECK(read_faults(&world->memory[PAGE / 8], &value));
+	CHECK(!gmem_guest_load(vcpu, GPA + PAGE, &value));
+	CHECK(value == 17);
+}
+
 static const struct test {
 	const char *name;
 	void (*run)(struct world *world);
@@ -286,6 +320,8 @@ static const struct test {
 	PROTECTED(host_reads_what_the_guest_shares),
 	PROTECTED(one_vcpu_shares_what_another_wrote),
 	PROTECTED(system_call_on_private_memory_gets_efault),
+	PROTECTED(sharing_what_no_slot_backs_fails),
+	PROTECTED(unsharing_skips_what_is_not_shared),
 };
 
 static bool passes(const struct test *test, uint32_t platform)

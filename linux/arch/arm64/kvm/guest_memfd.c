@@ -320,9 +320,10 @@ static int pkvm_ordinary_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slo
 			      gfn_t gfn)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	int shared = pkvm_page_is_shared(vcpu->kvm, gfn);
 
 	/* One page must not be so already; of many, those are skipped. */
-	if (pkvm_page_is_shared(vcpu->kvm, gfn) == !req->to_private)
+	if (req->to_private ? !shared || (slot && shared == -ENOENT) : shared == 1)
 		return req->is_range ? 0 : -EPERM;
 
 	return req->to_private ? pkvm_unshare_page(vcpu->kvm, gfn) :
@@ -363,13 +364,32 @@ static int pkvm_for_each_page(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* Whether all of the request is memory that no file converts. */
+static bool pkvm_has_in_place_slots(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	int bkt;
+
+	kvm_for_each_memslot(slot, bkt, kvm_memslots(kvm)) {
+		if (kvm_slot_in_place(slot))
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * Whether all of the request is memory that no file converts.  What no slot backs is
+ * left to a VMM that knows of conversions, and to EL2 to refuse otherwise.
+ */
 static bool pkvm_is_ordinary(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	gfn_t gfn = req->gfn, end = req->gfn + req->nr_pages;
 
 	guard(srcu)(&vcpu->kvm->srcu);
+
+	if (!pkvm_has_in_place_slots(vcpu->kvm))
+		return true;
 
 	while (gfn < end) {
 		struct kvm_memory_slot *slot = gfn_to_memslot(vcpu->kvm, gfn);
