@@ -12,13 +12,18 @@ struct gmem_guest_cmd convert_cmd(uint64_t page, uint64_t nr, uint64_t attribute
 	};
 }
 
-void run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
+unsigned int run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
 {
+	unsigned int interruptions = 0;
+
 	do {
 		ASSERT_OK(gmem_vcpu_run(vcpu, exit));
+		interruptions += exit->reason == KVM_EXIT_INTR;
 	} while (exit->reason == KVM_EXIT_INTR ||
 		 (exit->reason == GMEM_EXIT_GUEST_DONE &&
 		  gmem_guest_finish(vcpu, NULL, 0, NULL) == -EBUSY));
+
+	return interruptions;
 }
 
 void ask(struct env *env, unsigned int id, uint64_t page, uint64_t nr,

@@ -9,8 +9,8 @@
 #include "env.h"
 
 struct gmem_guest_cmd convert_cmd(uint64_t page, uint64_t nr, uint64_t attributes);
-/* Run to what the list of commands ends with, or exits with. */
-void run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
+/* Run to what the list of commands ends with, or exits with.  Return: interruptions. */
+unsigned int run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
 
 /* The guest asks, and waits for the VMM. */
 void ask(struct env *env, unsigned int id, uint64_t page, uint64_t nr,

@@ -304,7 +304,6 @@ ASKING_TEST(reentry_without_conversion_ends_the_request)
 	ASSERT_HOST_READS(&env, 0, 2, 0x100);
 }
 
-/* Converted, and the vCPU left where it is for now. */
 static void on_tick(int signal)
 {
 	(void)signal;
@@ -324,23 +323,35 @@ static void tick(long us)
 ASKING_TEST(request_gets_ahead_under_signals)
 {
 	const uint64_t nr = 4096;
-	uint64_t done = 0;
+	struct gmem_guest_cmd cmd = convert_cmd(0, nr, SHARED);
+	unsigned int interruptions;
+	struct gmem_vcpu *vcpu;
+	struct gmem_exit exit;
 	struct env env;
 
 	env_open(&env, variant, nr, IN_PLACE);
 	run_guest_once(&env);
+	vcpu = env_vcpu(&env, 0);
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
 	tick(1000);
-	ask_share(&env, 0, 0, nr);
+	interruptions = run_list(vcpu, &exit);
 	tick(0);
+	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
 	ASSERT_OK(vmm(&env, 0, nr, SHARED, ZERO));
+	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, 0));
 	tick(1000);
-	ASSERT_RET(answer(&env, 0, 0, &done), 0);
+	interruptions += run_list(vcpu, &exit);
 	tick(0);
-	ASSERT_EQ(done, nr);
+	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
+	ASSERT_OK(gmem_guest_finish(vcpu, &cmd, 1, NULL));
+	ASSERT_EQ(cmd.result, nr);
+	/* emu is done before the first tick. */
+	ASSERT(interruptions || variant->engine == GMEM_ENGINE_EMU);
 	ASSERT_HOST_ZEROS(&env, 0, 1);
 	ASSERT_HOST_ZEROS(&env, nr - 1, 1);
 }
 
+/* Converted, and the vCPU left where it is for now. */
 ASKING_TEST(conversion_takes_effect_before_reentry)
 {
 	struct env env;
@@ -650,6 +661,18 @@ ASKING_TEST(guest_is_told_that_its_file_is_gone)
 	ask_share(&env, 0, 0, 2);
 	gmem_file_unmap(env.file, env.memory, 2 * PAGE);
 	gmem_file_close(env.file);
+	ASSERT_ANSWER(&env, 0, 0, -EPERM, 0);
+}
+
+ASKING_TEST(guest_shares_memory_of_a_file_that_is_gone)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	run_guest_once(&env);
+	gmem_file_unmap(env.file, env.memory, 2 * PAGE);
+	gmem_file_close(env.file);
+	ask_share(&env, 0, 0, 2);
 	ASSERT_ANSWER(&env, 0, 0, -EPERM, 0);
 }
 

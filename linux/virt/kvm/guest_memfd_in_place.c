@@ -213,10 +213,11 @@ static void kvm_gmem_count_conversion(struct kvm *kvm, bool to_private, int r,
 {
 	struct kvm_vm_stat_generic *stat = &kvm->stat.generic;
 
-	if (r)
-		atomic64_inc(&stat->gmem_conversions_failed);
-	else
+	/* What was interrupted is not refused, and may be restarted unseen. */
+	if (!r)
 		atomic64_inc(&stat->gmem_conversions);
+	else if (r != -EINTR)
+		atomic64_inc(&stat->gmem_conversions_failed);
 
 	atomic64_add(converted, to_private ? &stat->gmem_pages_to_private :
 					     &stat->gmem_pages_to_shared);

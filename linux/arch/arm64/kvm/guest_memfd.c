@@ -351,6 +351,9 @@ static int pkvm_for_each_page(struct kvm_vcpu *vcpu)
 		else if (kvm_slot_in_place(slot))
 			ret = pkvm_share_page(vcpu, slot, req->next);
 		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+		/* Its file is gone. */
+		if (ret == -EFAULT && req->step == PKVM_MEM_SHARING)
+			ret = 0;
 		if (ret)
 			return ret;
 
@@ -463,7 +466,7 @@ static int pkvm_take_step(struct kvm_vcpu *vcpu)
 			return 0;
 		}
 		/* What was shared so far is taken back. */
-		req->told = ret;
+		req->told = ret == -EHWPOISON ? ret : -EPERM;
 		pkvm_begin(vcpu, PKVM_MEM_SETTLING);
 		return 0;
 	case PKVM_MEM_AT_VMM:
@@ -502,7 +505,8 @@ int pkvm_continue_mem_request(struct kvm_vcpu *vcpu)
 	while (req->step != PKVM_MEM_NONE) {
 		ret = pkvm_take_step(vcpu);
 		if (ret) {
-			vcpu->run->exit_reason = KVM_EXIT_INTR;
+			vcpu->run->exit_reason = ret == -EINTR ? KVM_EXIT_INTR :
+								 KVM_EXIT_UNKNOWN;
 			return ret;
 		}
 		if (req->step == PKVM_MEM_AT_VMM)
