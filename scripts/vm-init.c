@@ -169,6 +169,8 @@ static void hold_vm(void)
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm >= 0) {
 		vm = ioctl(kvm, KVM_CREATE_VM, 0);
+		if (vm < 0)
+			fprintf(stderr, "vm-init: no VM to hold: %m\n");
 		close(kvm);
 	}
 	/* A kernel without KVM has nothing to be saved from. */
