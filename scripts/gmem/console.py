@@ -45,6 +45,9 @@ def main_wrapper(name, main):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILURE
+    except OSError as error:
+        say(f"{name}: {error}")
+        code = EXIT_FAILURE
     except KeyboardInterrupt:
         say(f"\n{name}: interrupted")
         code = EXIT_INTERRUPTED
