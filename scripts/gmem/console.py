@@ -54,6 +54,17 @@ def main_wrapper(name, main):
     sys.exit(code)
 
 
+@contextlib.contextmanager
+def uninterrupted():
+    """What runs inside is not ended half way: signals wait until it is done."""
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def duration(seconds):
     seconds = int(round(seconds))
     if seconds < 60:

@@ -13,6 +13,7 @@ make. Nothing is written before everything is known to be in order: a patch that
 does not apply leaves the tree as it was.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -26,7 +27,7 @@ import tempfile
 from . import cache
 from .arch import X86_64
 from .cache import REPO
-from .console import Failure, say
+from .console import Failure, say, uninterrupted
 
 SERIES_VERSION = ("7", "3")
 CORE_IN_TREE = pathlib.PurePosixPath("virt/kvm/gmem")
@@ -49,6 +50,34 @@ def _read(path):
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _beside(path, what):
+    return path.with_name(f"{path.name}.gmem-{what}")
+
+
+def _replace_all(paths):
+    """Replace files by the new ones beside them, or by none: all of them, or nothing.
+
+    paths: {path: whether there is a new one}
+    """
+    saved, placed = [], []
+    try:
+        for path, new in paths.items():
+            if path.exists():
+                os.replace(path, _beside(path, "old"))
+                saved.append(path)
+            if new:
+                os.replace(_beside(path, "new"), path)
+                placed.append(path)
+    except OSError:
+        for path in placed:
+            path.unlink()
+        for path in saved:
+            os.replace(_beside(path, "old"), path)
+        raise
+    for path in saved:
+        _beside(path, "old").unlink()
 
 
 def kernel_version(source):
@@ -328,7 +357,7 @@ class Tree:
         say(f"copying the source to {target}")
         try:
             if self.ksrc:
-                self._rsync(base, new, [])
+                self.rsync(base, new, [])
             else:
                 self._copy_pristine(base, new)
         except subprocess.CalledProcessError as error:
@@ -356,7 +385,8 @@ class Tree:
                            check=True)
 
     @staticmethod
-    def _rsync(base, target, keep):
+    def rsync(base, target, keep):
+        """Make target what base is, but for builds and some files."""
         rules = "".join(f"- /{name}\n" for name in
                         [".git", "build-*"] + sorted(keep))
         subprocess.run(
@@ -381,7 +411,7 @@ class Tree:
             if relative not in desired:
                 desired[relative] = _read(base / relative)
         if self.ksrc:
-            self._rsync(base, self.source, desired)
+            self.rsync(base, self.source, desired)
 
         writes, edited = {}, []
         for relative, data in desired.items():
@@ -419,24 +449,30 @@ class Tree:
         self.root.mkdir(parents=True, exist_ok=True)
         self._check(target, check_version)
         desired = self.desired(target)
-        new = {target / name: (target / name).with_name(
-                   pathlib.PurePosixPath(name).name + ".gmem-new")
-               for name, data in desired.items() if data is not None}
+        directories = []
         try:
-            for path, temporary in new.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(desired[path.relative_to(target).as_posix()])
+            for name, data in desired.items():
+                path = target / name
+                if data is None:
+                    continue
+                missing = [parent for parent in path.parents if not parent.exists()]
+                for directory in reversed(missing):
+                    directories.append(directory)
+                    directory.mkdir()
+                _beside(path, "new").write_bytes(data)
                 if path.exists():
-                    shutil.copymode(path, temporary)
-        except BaseException:
-            for temporary in new.values():
-                temporary.unlink(missing_ok=True)
-            raise
-        for path, temporary in new.items():
-            os.replace(temporary, path)
-        for name, data in desired.items():
-            if data is None:
-                (target / name).unlink()
+                    shutil.copymode(path, _beside(path, "new"))
+            with uninterrupted():
+                _replace_all({target / name: data is not None
+                              for name, data in desired.items()})
+        finally:
+            for name in desired:
+                with contextlib.suppress(OSError):
+                    _beside(target / name, "new").unlink()
+            # Those that have got files stay.
+            for directory in reversed(directories):
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
         return len(desired)
 
     def managed(self):
