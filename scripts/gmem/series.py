@@ -5,7 +5,8 @@ A scratch repository holds those files of the kernel that the patches change, as
 base has them. Each patch becomes a commit there, with the new files that its message
 says it adds, and git writes the mails.
 
-Nothing of the machine gets into them: neither its git configuration, nor the time.
+Nothing of the machine gets into them: neither its git configuration and attributes,
+nor the time.
 """
 
 import difflib
@@ -25,7 +26,8 @@ AUTHOR = ("gmem developers", "gmem@developers.invalid")
 DATE = "2026-01-01T00:00:00+0000"
 # The mails' form must not depend on who makes them.
 SETTINGS = ("core.abbrev=12", "core.autocrlf=false", "diff.algorithm=myers",
-            "commit.gpgSign=false", "init.defaultBranch=main", "gc.auto=0")
+            f"core.attributesFile={os.devnull}", "commit.gpgSign=false",
+            "init.defaultBranch=main", "gc.auto=0")
 
 
 class Repository:
@@ -38,7 +40,7 @@ class Repository:
                             if not key.startswith("GIT_")}
         self.environment.update({
             "LC_ALL": "C", "TZ": "UTC", "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1",
             "GIT_DIR": str(git_dir), "GIT_WORK_TREE": str(work)})
         for role in ("AUTHOR", "COMMITTER"):
             self.environment[f"GIT_{role}_NAME"] = AUTHOR[0]
