@@ -263,13 +263,14 @@ static void gmem_op_unmap_private(struct gmem_conversion *conv, u64 start, u64 e
 {
 	struct gmem_file_conversion *fc = to_gmem_file_conversion(conv);
 
-	bool dead = READ_ONCE(fc->kvm->vm_dead);
-
 	gmem_invalidate_start(fc);
 	gmem_zap_guest(fc, start, end, KVM_FILTER_PRIVATE);
 
-	/* On TDX this was the removal, and its failure is the VM's end. */
-	fc->died |= !dead && READ_ONCE(fc->kvm->vm_dead);
+	/*
+	 * On TDX this was the removal, and its failure is the VM's end.  Whether it
+	 * failed here or for another request a moment ago cannot be told.
+	 */
+	fc->died |= READ_ONCE(fc->kvm->vm_bugged);
 }
 
 static void gmem_op_flush(struct gmem_conversion *conv)

@@ -26,6 +26,8 @@ static int kvm_x86_gmem_platform(struct kvm *kvm)
 /*
  * Until the launch is finished a payload gets into an SNP or TDX guest from the very
  * page: written while shared, converted READABLE, encrypted by the launch command.
+ * A conversion that began before may be done after: the guest then finds a page
+ * that was not launched, as it does after a launch without it.
  */
 static bool kvm_x86_gmem_launching(struct kvm *kvm, int platform)
 {
