@@ -346,6 +346,41 @@ void gmem_kunit_expect_refusals(struct gmem_kunit_vm *vm)
 	KUNIT_EXPECT_EQ(test, vm->converted, GMEM_KUNIT_PAGES * PAGE_SIZE);
 }
 
+/*
+ * The same towards shared, of two pages that the guest has.  All of the file has to
+ * be private, so that the map needs memory to tell them from the others.
+ */
+void gmem_kunit_expect_refused_to_shared(struct gmem_kunit_vm *vm, unsigned int page)
+{
+	const u32 zero = SET_MEMORY_ATTRIBUTES_CONTENT_ZERO;
+	struct page *first = gmem_kunit_page(vm, page);
+	struct page *second = gmem_kunit_page(vm, page + 1);
+	struct kunit *test = vm->test;
+
+	KUNIT_ASSERT_NOT_NULL(test, first);
+	KUNIT_ASSERT_NOT_NULL(test, second);
+
+	if (IS_ENABLED(CONFIG_MEMORY_FAILURE)) {
+		SetPageHWPoison(second);
+		KUNIT_EXPECT_EQ(test, gmem_kunit_convert(vm, page, 2, false, zero),
+				-EHWPOISON);
+		KUNIT_EXPECT_EQ(test, vm->error_offset, (page + 1) * PAGE_SIZE);
+		ClearPageHWPoison(second);
+	}
+
+	kunit_activate_static_stub(test, gmem_leaf_alloc, no_leaf);
+	kunit_activate_static_stub(test, gmem_table_alloc, no_table);
+	KUNIT_EXPECT_EQ(test, gmem_kunit_convert(vm, page, 2, false, zero), -ENOMEM);
+	kunit_deactivate_static_stub(test, gmem_leaf_alloc);
+	kunit_deactivate_static_stub(test, gmem_table_alloc);
+
+	KUNIT_EXPECT_EQ(test, vm->converted, 0);
+	KUNIT_EXPECT_EQ(test, gmem_kunit_state(vm, page), KVM_MEMORY_ATTRIBUTE_PRIVATE);
+	KUNIT_EXPECT_EQ(test, gmem_kunit_state(vm, page + 1), KVM_MEMORY_ATTRIBUTE_PRIVATE);
+	KUNIT_EXPECT_PTR_EQ(test, gmem_kunit_page(vm, page), first);
+	KUNIT_EXPECT_PTR_EQ(test, gmem_kunit_page(vm, page + 1), second);
+}
+
 /* The types that need no hardware; the others have suites of their own. */
 
 #define CONVERTS	(GMEM_KUNIT_POLICY(ZERO) | GMEM_KUNIT_POLICY(READABLE) | \

@@ -62,6 +62,7 @@ void gmem_kunit_expect_policies(struct gmem_kunit_vm *vm, u32 to_shared,
 				u32 to_private);
 void gmem_kunit_expect_conversions(struct gmem_kunit_vm *vm);
 void gmem_kunit_expect_refusals(struct gmem_kunit_vm *vm);
+void gmem_kunit_expect_refused_to_shared(struct gmem_kunit_vm *vm, unsigned int page);
 
 #endif /* CONFIG_KVM_GMEM_KUNIT_TEST */
 

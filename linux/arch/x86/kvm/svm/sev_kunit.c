@@ -232,10 +232,23 @@ static void snp_converts_as_offered(struct kunit *test)
 static void snp_refuses_and_changes_nothing(struct kunit *test)
 {
 	struct sev_kunit *ctx = test->priv;
+	kvm_pfn_t first, second;
 
+	snp_finish_launch(ctx);
 	gmem_kunit_expect_refusals(&ctx->vm);
 	KUNIT_EXPECT_TRUE(test, xa_empty(&ctx->rmp));
+
+	KUNIT_ASSERT_EQ(test, snp_guest_fault(ctx, 2, &first), 0);
+	KUNIT_ASSERT_EQ(test, snp_guest_fault(ctx, 3, &second), 0);
+	gmem_kunit_expect_refused_to_shared(&ctx->vm, 2);
 	KUNIT_EXPECT_EQ(test, ctx->nr_made_shared, 0);
+	KUNIT_EXPECT_NOT_NULL(test, xa_load(&ctx->rmp, first));
+	KUNIT_EXPECT_NOT_NULL(test, xa_load(&ctx->rmp, second));
+
+	/* With all of that out of the way they are taken back. */
+	KUNIT_EXPECT_EQ(test, gmem_kunit_convert(&ctx->vm, 2, 2, false, ZERO), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr_made_shared, 2);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&ctx->rmp));
 }
 
 /* The guest's fault assigns, the conversion takes back. */

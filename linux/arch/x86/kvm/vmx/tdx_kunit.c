@@ -277,9 +277,22 @@ static void tdx_converts_as_offered(struct kunit *test)
 static void tdx_refuses_and_changes_nothing(struct kunit *test)
 {
 	struct tdx_kunit *ctx = test->priv;
+	struct kvm_tdx_init_mem_region after;
 
 	gmem_kunit_expect_refusals(&ctx->vm);
+
+	KUNIT_ASSERT_EQ(test, tdx_launch(ctx, 2, 2, 0, 0, &after), 0);
+	tdx_finish_launch(ctx);
+	gmem_kunit_expect_refused_to_shared(&ctx->vm, 2);
+	KUNIT_EXPECT_EQ(test, ctx->nr_blocked, 0);
 	KUNIT_EXPECT_EQ(test, ctx->nr_removed, 0);
+	KUNIT_EXPECT_NOT_NULL(test, xa_load(&ctx->sept, GMEM_KUNIT_GFN + 2));
+	KUNIT_EXPECT_NOT_NULL(test, xa_load(&ctx->sept, GMEM_KUNIT_GFN + 3));
+
+	/* With all of that out of the way they are removed. */
+	KUNIT_EXPECT_EQ(test, gmem_kunit_convert(&ctx->vm, 2, 2, false, ZERO), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr_removed, 2);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&ctx->sept));
 }
 
 /* What the host wrote while the page was shared is what is added, and nothing else. */
