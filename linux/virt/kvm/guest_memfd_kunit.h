@@ -64,6 +64,9 @@ void gmem_kunit_expect_conversions(struct gmem_kunit_vm *vm);
 void gmem_kunit_expect_refusals(struct gmem_kunit_vm *vm);
 void gmem_kunit_expect_refused_to_shared(struct gmem_kunit_vm *vm, unsigned int page);
 
+/* The frame was lost; then end that, since no hardware has it. */
+void gmem_kunit_expect_lost(struct kunit *test, struct page *page, int references);
+
 #endif /* CONFIG_KVM_GMEM_KUNIT_TEST */
 
 #endif /* __KVM_GUEST_MEMFD_KUNIT_H__ */

@@ -286,12 +286,15 @@ static void snp_refused_policy_takes_nothing_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ctx->nr_made_shared, 0);
 }
 
-static void snp_expect_lost(struct kunit *test, struct page *page)
+/* What the RMP kept is lost, once for each attempt; then it gives it back. */
+static void snp_expect_lost(struct kunit *test, struct page *page, int attempts)
 {
-	if (IS_ENABLED(CONFIG_MEMORY_FAILURE))
-		KUNIT_EXPECT_TRUE(test, PageHWPoison(page));
-	KUNIT_EXPECT_GE(test, page_count(page), 1);
-	KUNIT_EXPECT_NULL(test, page_folio(page)->mapping);
+	struct sev_kunit *ctx = test->priv;
+
+	KUNIT_EXPECT_NOT_NULL(test, xa_load(&ctx->rmp, page_to_pfn(page)));
+	ctx->bad_pfn = KVM_PFN_ERR_FAULT;
+	xa_erase(&ctx->rmp, page_to_pfn(page));
+	gmem_kunit_expect_lost(test, page, attempts);
 }
 
 /* The RMP keeps a frame: it is lost, and the host gets another. */
@@ -309,11 +312,12 @@ static void snp_loses_what_it_cannot_take_back(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, gmem_kunit_convert(&ctx->vm, 3, 2, false, ZERO), 0);
 
 	KUNIT_EXPECT_EQ(test, ctx->vm.converted, 2 * PAGE_SIZE);
-	snp_expect_lost(test, page);
 	KUNIT_EXPECT_EQ(test, gmem_kunit_state(&ctx->vm, 3), 0);
 	KUNIT_EXPECT_NULL(test, gmem_kunit_page(&ctx->vm, 3));
 	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 3), 0);
 	KUNIT_EXPECT_PTR_NE(test, gmem_kunit_page(&ctx->vm, 3), page);
+	/* Also when it left the file. */
+	snp_expect_lost(test, page, 2);
 
 	/* Its neighbour came back. */
 	KUNIT_EXPECT_PTR_EQ(test, gmem_kunit_page(&ctx->vm, 4), other);
@@ -332,7 +336,7 @@ static void snp_loses_what_it_cannot_free(struct kunit *test)
 	ctx->bad_pfn = page_to_pfn(page);
 	kunit_warning_suppress(test)
 		KUNIT_EXPECT_EQ(test, snp_to_shared(ctx, 3, DESTROY), 0);
-	snp_expect_lost(test, page);
+	snp_expect_lost(test, page, 1);
 	KUNIT_EXPECT_EQ(test, gmem_kunit_state(&ctx->vm, 3), -1);
 	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 3), -EFAULT);
 
@@ -342,7 +346,7 @@ static void snp_loses_what_it_cannot_free(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, vfs_fallocate(ctx->vm.gmem,
 				FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
 				4 * PAGE_SIZE, PAGE_SIZE), 0);
-	snp_expect_lost(test, page);
+	snp_expect_lost(test, page, 1);
 }
 
 /* The guest's fault fails; the page is whole, and the next one gets it. */
