@@ -202,7 +202,7 @@ void gmem_kunit_expect_policies(struct gmem_kunit_vm *vm, u32 to_shared, u32 to_
 {
 	u32 caps = gmem_kunit_vm_ioctl(vm, KVM_CHECK_EXTENSION,
 				       (void *)KVM_CAP_GUEST_MEMFD_CONTENT_POLICIES, 0);
-	u32 shared_caps = caps & GENMASK(13, 0), private_caps = caps >> 16 & GENMASK(13, 0);
+	u32 shared_caps = caps & GENMASK(14, 0), private_caps = caps >> 16 & GENMASK(14, 0);
 	struct kunit *test = vm->test;
 	u32 policy;
 	int r;

@@ -197,7 +197,7 @@ static int snp_to_shared(struct sev_kunit *ctx, unsigned int page, u32 policy)
 	return gmem_kunit_convert(&ctx->vm, page, 1, false, policy);
 }
 
-/* A page in the guest's hands: private, and assigned by a fault. */
+/* A page in the guest's hands: private, assigned by a fault, written. */
 static struct page *snp_assigned_page(struct kunit *test, unsigned int page)
 {
 	struct sev_kunit *ctx = test->priv;
@@ -207,17 +207,19 @@ static struct page *snp_assigned_page(struct kunit *test, unsigned int page)
 	KUNIT_EXPECT_EQ(test, snp_to_private(ctx, page, ZERO), 0);
 	KUNIT_ASSERT_EQ(test, snp_guest_fault(ctx, page, &pfn), 0);
 	KUNIT_EXPECT_NOT_NULL(test, xa_load(&ctx->rmp, pfn));
+	memset(pfn_to_kaddr(pfn), 0xcc, PAGE_SIZE);
 	return pfn_to_page(pfn);
 }
 
 static void snp_offers_policies(struct kunit *test)
 {
 	u32 both = GMEM_KUNIT_POLICY(ZERO) | GMEM_KUNIT_POLICY(DESTROY);
+	u32 to_private = both | BIT(KVM_GMEM_POLICY_ZERO_ONLY_SCRUBS);
 	struct sev_kunit *ctx = test->priv;
 
-	gmem_kunit_expect_policies(&ctx->vm, both, both | GMEM_KUNIT_POLICY(READABLE));
+	gmem_kunit_expect_policies(&ctx->vm, both, to_private | GMEM_KUNIT_POLICY(READABLE));
 	snp_finish_launch(ctx);
-	gmem_kunit_expect_policies(&ctx->vm, both, both);
+	gmem_kunit_expect_policies(&ctx->vm, both, to_private);
 }
 
 static void snp_converts_as_offered(struct kunit *test)
