@@ -67,14 +67,32 @@ long gmem_kunit_vm_ioctl(struct gmem_kunit_vm *vm, unsigned int ioctl, void *arg
 	return vm->vm_file->f_op->unlocked_ioctl(vm->vm_file, ioctl, arg);
 }
 
+/* Without hardware, or a vendor's module, KVM is there but makes no VMs. */
+static bool kvm_makes_vms(void)
+{
+#ifdef CONFIG_X86
+	return kvm_x86_ops.enable_virtualization_cpu;
+#else
+	return is_kvm_arm_initialised();
+#endif
+}
+
 void gmem_kunit_create_vm(struct kunit *test, struct gmem_kunit_vm *vm,
 			  unsigned long type)
 {
+	int fd;
+
+	if (!kvm_makes_vms())
+		kunit_skip(test, "KVM makes no VMs here");
+
 	vm->test = test;
 	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, close_vm, vm), 0);
 
-	vm->vm_file = take_file(test, kvm_dev_ioctl_create_vm(type));
+	fd = kvm_dev_ioctl_create_vm(type);
+	if (fd == -EINVAL)
+		kunit_skip(test, "KVM makes no VMs of type %lu here", type);
+	vm->vm_file = take_file(test, fd);
 	vm->kvm = vm->vm_file->private_data;
 
 	vm->args = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,

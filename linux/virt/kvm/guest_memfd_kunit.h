@@ -33,7 +33,10 @@ struct gmem_kunit_vm {
 
 #define GMEM_KUNIT_POLICY(name)	BIT(SET_MEMORY_ATTRIBUTES_CONTENT_##name)
 
-/* Both end with the test.  The file has all of its pages shared. */
+/*
+ * Both end with the test, which is skipped where there are no such VMs.  The file
+ * has all of its pages shared.
+ */
 void gmem_kunit_create_vm(struct kunit *test, struct gmem_kunit_vm *vm,
 			  unsigned long type);
 void gmem_kunit_create_file(struct gmem_kunit_vm *vm);

@@ -24,6 +24,9 @@ struct tdx_kunit {
 	struct gmem_kunit_vm vm;
 	struct vcpu_tdx *vcpu;
 
+	/* The size of VMs for others. */
+	unsigned int vm_size;
+
 	/* What lies behind struct kvm, as the VM's creator left it. */
 	void *saved;
 	size_t saved_size;
@@ -143,6 +146,13 @@ static bool fake_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 	return true;
 }
 
+static void tdx_kunit_restore_size(void *arg)
+{
+	struct tdx_kunit *ctx = arg;
+
+	kvm_x86_ops.vm_size = ctx->vm_size;
+}
+
 /* The VM ends as what it began. */
 static void tdx_kunit_restore(void *arg)
 {
@@ -158,7 +168,6 @@ static void tdx_kunit_restore(void *arg)
 
 static int tdx_kunit_init(struct kunit *test)
 {
-	unsigned int vm_size = kvm_x86_ops.vm_size;
 	struct kvm_tdx *kvm_tdx;
 	struct tdx_kunit *ctx;
 	struct kvm *kvm;
@@ -169,10 +178,13 @@ static int tdx_kunit_init(struct kunit *test)
 	test->priv = ctx;
 	xa_init(&ctx->sept);
 
-	kvm_x86_ops.vm_size = max_t(unsigned int, vm_size, sizeof(struct kvm_tdx));
+	/* Its end is the action's, also if no VM comes of it. */
+	ctx->vm_size = kvm_x86_ops.vm_size;
+	KUNIT_ASSERT_EQ(test, kunit_add_action(test, tdx_kunit_restore_size, ctx), 0);
+	kvm_x86_ops.vm_size = max_t(unsigned int, ctx->vm_size, sizeof(struct kvm_tdx));
 	gmem_kunit_create_vm(test, &ctx->vm, KVM_X86_SW_PROTECTED_VM);
 	ctx->saved_size = kvm_x86_ops.vm_size - sizeof(struct kvm);
-	kvm_x86_ops.vm_size = vm_size;
+	kunit_release_action(test, tdx_kunit_restore_size, ctx);
 
 	kvm = ctx->vm.kvm;
 	ctx->saved = kunit_kzalloc(test, ctx->saved_size, GFP_KERNEL);
