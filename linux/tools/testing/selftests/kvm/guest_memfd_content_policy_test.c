@@ -247,7 +247,7 @@ do {										\
 	TEST_ASSERT_FAILS(set_attributes(t, &attrs), want);			\
 } while (0)
 
-/* All of the range is in this state, and the pages beside it are not. */
+/* All of the range is in this state. */
 static void check_state(struct test_vm *t, u64 page, u64 nr_pages, u64 attributes,
 			u64 state)
 {
@@ -527,7 +527,7 @@ TEST_F(in_place, destroyed_memory_is_nobodys)
 	host_check_sigbus(t, 2, 1);
 }
 
-TEST_F(in_place, refuses_pinned_memory)
+TEST_F(in_place, refuses_referenced_memory)
 {
 	const u32 policies[] = { ZERO, READABLE, DESTROY };
 	struct test_vm *t = &self->t;
@@ -552,6 +552,9 @@ TEST_F(in_place, refuses_pinned_memory)
 		host_check(t, 0, 8, 0x11);
 		guest_check(t, 0, 8, 0x11);
 	}
+	/* It was waited for: a reference may go away, if it is not a pin. */
+	TEST_ASSERT_EQ(vm_get_stat(t->vm, gmem_reference_waits),
+		       (u64)ARRAY_SIZE(policies));
 
 	/* Beside the page nothing stands in the way. */
 	TEST_ASSERT_EQ(convert(t, 0, 5, PRIVATE, READABLE), 5);
