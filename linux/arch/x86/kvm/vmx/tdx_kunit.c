@@ -468,6 +468,35 @@ static void tdx_failed_removal_kills(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gmem_kunit_convert(&ctx->vm, 0, 1, true, ZERO), -EIO);
 }
 
+/* Supported; but meanwhile the removal of another file's page fails. */
+static int dies_meanwhile(struct kvm *kvm, enum set_memory_attributes_content_policy policy,
+			  gfn_t gfn, u64 nr_pages, bool to_private)
+{
+	kvm_vm_bugged(kvm);
+	return 0;
+}
+
+/* Whoever killed the VM: what the module keeps of this conversion is lost too. */
+static void tdx_failed_removal_loses_in_dead_vm(struct kunit *test)
+{
+	struct tdx_kunit *ctx = test->priv;
+	struct page *first, *second;
+
+	tdx_give_pages(test, 2, 2);
+	tdx_finish_launch(ctx);
+	first = gmem_kunit_page(&ctx->vm, 2);
+	second = gmem_kunit_page(&ctx->vm, 3);
+
+	ctx->bad_remove = true;
+	kunit_activate_static_stub(test, kvm_gmem_arch_content_policy_supported,
+				   dies_meanwhile);
+	kunit_warning_suppress(test)
+		KUNIT_EXPECT_EQ(test, gmem_kunit_convert(&ctx->vm, 2, 2, false, ZERO), -EIO);
+	kunit_deactivate_static_stub(test, kvm_gmem_arch_content_policy_supported);
+	KUNIT_EXPECT_GE(test, ctx->nr_removed, 1);
+	tdx_expect_lost(test, first, second, 0);
+}
+
 static struct kunit_case tdx_kunit_cases[] = {
 	KUNIT_CASE(tdx_offers_policies),
 	KUNIT_CASE(tdx_converts_as_offered),
@@ -477,6 +506,7 @@ static struct kunit_case tdx_kunit_cases[] = {
 	KUNIT_CASE(tdx_failed_launch_kills),
 	KUNIT_CASE(tdx_unmap_removes),
 	KUNIT_CASE_PARAM(tdx_failed_removal_kills, tdx_failure_gen_params),
+	KUNIT_CASE(tdx_failed_removal_loses_in_dead_vm),
 	{}
 };
 
