@@ -116,6 +116,24 @@ static void set_segments(struct kvm_sregs *sregs)
 	sregs->ss = data;
 }
 
+/*
+ * KVM completes the access that the vCPU exited for when it runs again, and writes
+ * registers then: so let it, before they are set.
+ */
+static int complete_exit(struct kernel_vcpu *vcpu)
+{
+	int ret;
+
+	vcpu->run->immediate_exit = 1;
+	do {
+		/* An access of several parts exits for each. */
+		ret = kernel_ioctl(vcpu->fd, KVM_RUN, NULL);
+	} while (ret >= 0);
+	vcpu->run->immediate_exit = 0;
+
+	return ret == -EINTR ? 0 : ret;
+}
+
 int kernel_arch_guest_enter(struct gmem_vcpu *base)
 {
 	struct kernel_vcpu *vcpu = to_kernel_vcpu(base);
@@ -130,6 +148,10 @@ int kernel_arch_guest_enter(struct gmem_vcpu *base)
 		.rflags = 2,
 	};
 	int ret;
+
+	ret = complete_exit(vcpu);
+	if (ret)
+		return ret;
 
 	ret = kernel_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
 	if (ret)
