@@ -443,6 +443,18 @@ static void tdx_expect_lost(struct kunit *test, struct page *first, struct page 
 	gmem_kunit_expect_lost(test, second, 1);
 }
 
+/* Pages 2 and 3 are the guest's, and it runs. */
+static void tdx_launch_two_pages(struct kunit *test, struct page **first,
+				 struct page **second)
+{
+	struct tdx_kunit *ctx = test->priv;
+
+	tdx_give_pages(test, 2, 2);
+	tdx_finish_launch(ctx);
+	*first = gmem_kunit_page(&ctx->vm, 2);
+	*second = gmem_kunit_page(&ctx->vm, 3);
+}
+
 /* The module keeps a page: -EIO, the VM is dead, and the host never gets the page. */
 static void tdx_failed_removal_kills(struct kunit *test)
 {
@@ -450,10 +462,7 @@ static void tdx_failed_removal_kills(struct kunit *test)
 	struct tdx_kunit *ctx = test->priv;
 	struct page *first, *second;
 
-	tdx_give_pages(test, 2, 2);
-	tdx_finish_launch(ctx);
-	first = gmem_kunit_page(&ctx->vm, 2);
-	second = gmem_kunit_page(&ctx->vm, 3);
+	tdx_launch_two_pages(test, &first, &second);
 
 	*(bool *)((void *)ctx + failure->flag) = true;
 	kunit_warning_suppress(test)
@@ -482,10 +491,7 @@ static void tdx_failed_removal_loses_in_dead_vm(struct kunit *test)
 	struct tdx_kunit *ctx = test->priv;
 	struct page *first, *second;
 
-	tdx_give_pages(test, 2, 2);
-	tdx_finish_launch(ctx);
-	first = gmem_kunit_page(&ctx->vm, 2);
-	second = gmem_kunit_page(&ctx->vm, 3);
+	tdx_launch_two_pages(test, &first, &second);
 
 	ctx->bad_remove = true;
 	kunit_activate_static_stub(test, kvm_gmem_arch_content_policy_supported,
