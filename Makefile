@@ -58,14 +58,13 @@ all: lib tools conformance guest-test hostile examples unit-build
 endif
 
 .PHONY: unit unit-build unit-long bench
-.PHONY: kernel kernel-coco series series-build sparse selftests docs test test-long demo clean distclean
+.PHONY: kernel series series-build sparse selftests docs test test-long demo clean distclean
 
 help:
 	@echo 'make              build the library, the tools and the test programs'
 	@echo 'make kernel       build the kernel with in-place conversion'
 	@echo 'make kernel DEBUG=1   the same with KASAN and lockdep'
 	@echo 'make ARCH=arm64 [kernel]  the same for arm64, where pKVM is'
-	@echo 'make kernel-coco  the kernel with SNP and TDX on, for its KUnit tests'
 	@echo 'make series       the kernel part as mails for git am, in build/series/'
 	@echo 'make series-build build the kernel after each mail of the series'
 	@echo 'make sparse       what sparse says about the kernel part (also ARCH=arm64)'
@@ -94,9 +93,6 @@ export KSRC GMEM_OFFLINE GMEM_REQUIRE_KERNEL
 
 kernel:
 	scripts/kernel-build --arch $(ARCH) $(CONFIG)
-
-kernel-coco:
-	scripts/kernel-build coco
 
 series:
 	scripts/series

@@ -16,6 +16,9 @@ EXIT_USAGE = 2
 EXIT_NO_SOURCE = 3
 EXIT_INTERRUPTED = 130
 
+# The signals that end a program before it is done.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Failure(Exception):
     """An error with a sentence for the user and the exit code to end with."""
@@ -57,8 +60,7 @@ def main_wrapper(name, main):
 @contextlib.contextmanager
 def uninterrupted():
     """What runs inside is not ended half way: signals wait until it is done."""
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:

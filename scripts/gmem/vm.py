@@ -122,7 +122,8 @@ def find_busybox(arch):
                 if path.exists())
 
 
-def _die_with_parent():
+def die_with_parent():
+    """Have the kernel end the calling process when its parent dies."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -200,7 +201,7 @@ class Vm:
         with open(errors, "wb") as handle:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle,
-                start_new_session=True, preexec_fn=_die_with_parent)
+                start_new_session=True, preexec_fn=die_with_parent)
         try:
             try:
                 connection, _ = listener.accept()

@@ -45,8 +45,14 @@ $(eval $(call emu_flavour,tsan,-fsanitize=thread))
 .PHONY: emu-build emu-tests emu-mutants
 emu-build: $(EMU_TEST_BINARIES)
 
-emu-tests: emu-build
-	tests/emu/run $(EMU_TEST_OUT)
+# The longest first: make -j runs several, each of which keeps about one CPU busy.
+EMU_TEST_RUNS := $(addprefix emu-tests-,tsan-engine tsan-conformance asan-engine \
+	asan-conformance plain-engine plain-conformance nobody)
+.PHONY: $(EMU_TEST_RUNS)
+emu-tests: $(EMU_TEST_RUNS)
+
+$(EMU_TEST_RUNS): emu-tests-%: emu-build
+	tests/emu/run $(EMU_TEST_OUT) $(subst -, ,$*)
 
 emu-mutants: $(addprefix $(EMU_TEST_OUT)/plain/,conformance emu-tests)
 	tests/emu/mutants
