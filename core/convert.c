@@ -112,6 +112,21 @@ static int check(struct gmem_conversion *conv)
 	return 0;
 }
 
+void __gmem_conversion_offer(struct gmem_conversion *conv, struct gmem_request *req,
+			     u64 gfn)
+{
+	u64 word;
+
+	if (!gmem_request_match(req, gfn, conv->nr_pages, conv->to_private, &word))
+		return;
+	/* Words that match differ in the pages that remain, the lowest bits. */
+	if (conv->request && word >= conv->request_snapshot)
+		return;
+
+	conv->request = req;
+	conv->request_snapshot = word;
+}
+
 static int claim(struct gmem_conversion *conv)
 {
 	if (!conv->request)

@@ -37,9 +37,9 @@ struct gmem_conversion;
  *
  * @supported: does the platform honour the policy for the whole request.
  *	Changes nothing.  Returns 0 or -errno (-EOPNOTSUPP, -EPERM).
- * @authorise: optional.  Did the guest ask for exactly this.  On success may
- *	set @request and @request_snapshot for the claim.  Changes nothing.
- *	Returns 0 or -errno (-EPERM).
+ * @authorise: optional.  Did the guest ask for exactly this.  Offers the guest's
+ *	requests by gmem_conversion_offer(); one that is taken is claimed later.
+ *	Changes nothing.  Returns 0 or -errno (-EPERM).
  * @begin: from here to @end no new mapping of the range may appear on either
  *	side, and the lookups of readers that race are repeated.  Cannot fail.
  * @unmap_shared: remove, by @flush at the latest, every mapping by which host
@@ -87,8 +87,8 @@ struct gmem_convert_ops {
  * @nr_pages: length; the range lies inside the map
  * @policy: a known policy
  * @to_private: direction
- * @request: set by @authorise: the guest's request, or NULL if none is needed
- * @request_snapshot: set by @authorise, for gmem_request_claim()
+ * @request: the guest's request, of those offered; NULL if none matched
+ * @request_snapshot: its word, for gmem_request_claim()
  * @converted: out: pages that the request converted; 0 on failure
  * @error_index: out: on failure the first page that stood in the way, @start
  *	where the refusal names no page
@@ -105,6 +105,29 @@ struct gmem_conversion {
 	u64 converted;
 	u64 error_index;
 };
+
+/* gmem_conversion_offer() of a word that was not empty a moment ago. */
+void __gmem_conversion_offer(struct gmem_conversion *conv, struct gmem_request *req,
+			     u64 gfn);
+
+/**
+ * gmem_conversion_offer() - offer a request for the conversion to use
+ * @conv: the conversion
+ * @req: a vCPU's word
+ * @gfn: the guest's number of the conversion's first page, the same for each offer
+ *
+ * Of the requests that match, offered in whatever order, the conversion takes the
+ * shortest, and of equal ones the first: a longer one would lose its front, and
+ * nobody could serve it as a whole.
+ *
+ * Context: @authorise, for each vCPU; most have asked for nothing.
+ */
+static inline void gmem_conversion_offer(struct gmem_conversion *conv,
+					 struct gmem_request *req, u64 gfn)
+{
+	if (READ_ONCE(req->word))
+		__gmem_conversion_offer(conv, req, gfn);
+}
 
 /**
  * gmem_convert() - convert a range, or refuse and change nothing

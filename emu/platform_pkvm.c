@@ -323,19 +323,8 @@ static int pkvm_authorise(struct emu_conversion *ec)
 	if (contiguous_gfns(ec, &gfn)) {
 		u32 nr = smp_load_acquire(&vm->nr_vcpus);
 
-		/* The shortest: of those that begin there, the smallest word. */
-		for (u32 i = 0; i < nr; i++) {
-			struct gmem_request *request = &vm->vcpus[i]->request;
-			u64 word;
-
-			if (!gmem_request_match(request, gfn, conv->nr_pages,
-						conv->to_private, &word))
-				continue;
-			if (!conv->request || word < conv->request_snapshot) {
-				conv->request = request;
-				conv->request_snapshot = word;
-			}
-		}
+		for (u32 i = 0; i < nr; i++)
+			gmem_conversion_offer(conv, &vm->vcpus[i]->request, gfn);
 		if (conv->request)
 			return 0;
 	}

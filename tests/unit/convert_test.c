@@ -356,6 +356,94 @@ static void serves_a_request_piece_by_piece(void **state)
 	world_destroy(world);
 }
 
+#define OFFERS	3
+
+/* A conversion of 2 pages from gfn 100 on towards shared, and what vCPUs asked for. */
+struct offers {
+	struct gmem_conversion conv;
+	struct gmem_request requests[OFFERS];
+};
+
+static struct offers offers_of(u64 first, u64 second, u64 third)
+{
+	const u64 nr_pages[OFFERS] = { first, second, third };
+	struct offers offers = { .conv = { .nr_pages = 2 } };
+
+	for (int i = 0; i < OFFERS; i++) {
+		if (nr_pages[i])
+			assert_int_equal(gmem_request_post(&offers.requests[i], 100,
+							   nr_pages[i], false), 0);
+	}
+	return offers;
+}
+
+static void offer_all(struct offers *offers)
+{
+	for (int i = 0; i < OFFERS; i++)
+		gmem_conversion_offer(&offers->conv, &offers->requests[i], 100);
+}
+
+static void assert_takes(u64 first, u64 second, u64 third, int which)
+{
+	struct offers offers = offers_of(first, second, third);
+
+	offer_all(&offers);
+	assert_ptr_equal(offers.conv.request, &offers.requests[which]);
+	assert_true(offers.conv.request_snapshot == offers.requests[which].word);
+}
+
+static void takes_the_shortest_request_in_any_order(void **state)
+{
+	assert_takes(6, 4, 2, 2);
+	assert_takes(2, 4, 6, 0);
+	assert_takes(4, 2, 6, 1);
+	assert_takes(GMEM_REQUEST_MAX_PAGES, 0, 3, 2);
+	assert_takes(0, GMEM_REQUEST_MAX_PAGES, 0, 1);
+}
+
+static void takes_the_first_of_equal_requests(void **state)
+{
+	assert_takes(4, 4, 4, 0);
+	assert_takes(6, 2, 2, 1);
+}
+
+static void request_that_does_not_match_changes_no_offer(void **state)
+{
+	struct offers offers = offers_of(4, 0, 0);
+	struct gmem_request others[4] = {};
+
+	/* Too short, elsewhere, the other direction, somebody else's already. */
+	assert_int_equal(gmem_request_post(&others[0], 100, 1, false), 0);
+	assert_int_equal(gmem_request_post(&others[1], 99, 3, false), 0);
+	assert_int_equal(gmem_request_post(&others[2], 100, 2, true), 0);
+	assert_int_equal(gmem_request_post(&others[3], 100, 2, false), 0);
+	assert_int_equal(gmem_request_claim(&others[3], others[3].word), 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		gmem_conversion_offer(&offers.conv, &others[i], 100);
+	assert_null(offers.conv.request);
+
+	offer_all(&offers);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		gmem_conversion_offer(&offers.conv, &others[i], 100);
+	assert_ptr_equal(offers.conv.request, &offers.requests[0]);
+	assert_true(offers.conv.request_snapshot == offers.requests[0].word);
+}
+
+/* The vCPU went on and asked for something else: what it asked before is over. */
+static void replaced_request_is_not_claimed(void **state)
+{
+	struct offers offers = offers_of(4, 0, 0);
+	u64 word;
+
+	offer_all(&offers);
+	assert_int_equal(gmem_request_end(&offers.requests[0]), 4);
+	assert_int_equal(gmem_request_post(&offers.requests[0], 100, 6, false), 0);
+	word = offers.requests[0].word;
+	assert_int_equal(claim(&offers.conv), -EAGAIN);
+	assert_true(offers.requests[0].word == word);
+}
+
 static void lost_claim_changes_nothing(void **state)
 {
 	static const u32 policies[] = { ZERO, READABLE, DESTROY };
@@ -487,6 +575,10 @@ int main(void)
 		cmocka_unit_test(leaves_mappings_of_unconverted_pages_alone),
 		cmocka_unit_test(refuses_what_the_guest_did_not_ask_for),
 		cmocka_unit_test(serves_a_request_piece_by_piece),
+		cmocka_unit_test(takes_the_shortest_request_in_any_order),
+		cmocka_unit_test(takes_the_first_of_equal_requests),
+		cmocka_unit_test(request_that_does_not_match_changes_no_offer),
+		cmocka_unit_test(replaced_request_is_not_claimed),
 		cmocka_unit_test(lost_claim_changes_nothing),
 		cmocka_unit_test(lost_claim_is_noticed_without_work_too),
 		cmocka_unit_test(dead_vm_finishes_what_it_began),

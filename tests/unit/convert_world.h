@@ -165,12 +165,8 @@ static int world_authorise(struct gmem_conversion *conv)
 		return world->fail_error;
 	if (!world->guest_asks)
 		return 0;
-	if (!gmem_request_match(&world->request, WORLD_GFN + conv->start,
-				conv->nr_pages, conv->to_private,
-				&conv->request_snapshot))
-		return -EPERM;
-	conv->request = &world->request;
-	return 0;
+	gmem_conversion_offer(conv, &world->request, WORLD_GFN + conv->start);
+	return conv->request ? 0 : -EPERM;
 }
 
 static void world_begin(struct gmem_conversion *conv)

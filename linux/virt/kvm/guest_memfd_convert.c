@@ -158,7 +158,7 @@ static int gmem_op_authorise(struct gmem_conversion *conv)
 	if (!fc->guest_decides)
 		return 0;
 
-	r = kvm_arch_gmem_authorise(fc->kvm, fc->gfn, conv->nr_pages, conv);
+	r = kvm_arch_gmem_authorise(fc->kvm, fc->gfn, conv);
 	fc->by_force = r > 0;
 
 	return min(r, 0);

@@ -37,11 +37,11 @@ bool kvm_arch_gmem_begin(struct kvm *kvm);
 void kvm_arch_gmem_end(struct kvm *kvm, bool begun);
 
 /*
- * Find the request behind a conversion of these gfns and leave it in @conv; @gfn is
- * GMEM_NO_GFN if they do not follow each other.
+ * Offer @conv the guest's requests; @gfn is that of its first page, or GMEM_NO_GFN if
+ * its gfns do not follow each other.
  * Return: 0; 1 if nobody asked, but the VMM may take the pages by force; -EPERM.
  */
-int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
+int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn,
 			    struct gmem_conversion *conv);
 
 /*
@@ -74,7 +74,7 @@ static inline bool kvm_arch_gmem_begin(struct kvm *kvm)
 
 static inline void kvm_arch_gmem_end(struct kvm *kvm, bool begun) {}
 
-static inline int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
+static inline int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn,
 					  struct gmem_conversion *conv)
 {
 	return 0;

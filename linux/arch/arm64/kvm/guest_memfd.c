@@ -584,28 +584,17 @@ void kvm_arch_gmem_end(struct kvm *kvm, bool begun)
 		mutex_unlock(&kvm->slots_lock);
 }
 
-int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn, u64 nr_pages,
+int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn,
 			    struct gmem_conversion *conv)
 {
-	struct gmem_request *req;
+	struct gmem_request *requests = pkvm_requests(kvm);
 	unsigned int i;
-	u64 word;
 
 	if (!pkvm_vm_is_sealed(kvm))
 		return 0;
 
-	/* The shortest that covers it: of those that begin there, the smallest word. */
-	req = pkvm_requests(kvm);
-	for (i = 0; i < kvm->arch.pkvm.nr_requests; i++, req++) {
-		if (!READ_ONCE(req->word) ||
-		    !gmem_request_match(req, gfn, nr_pages, conv->to_private, &word))
-			continue;
-
-		if (!conv->request || word < conv->request_snapshot) {
-			conv->request = req;
-			conv->request_snapshot = word;
-		}
-	}
+	for (i = 0; i < kvm->arch.pkvm.nr_requests; i++)
+		gmem_conversion_offer(conv, &requests[i], gfn);
 
 	if (conv->request)
 		return 0;
