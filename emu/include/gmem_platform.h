@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <time.h>
 
 /*
  * Inline the read side, as the licence of urcu's headers lets us; but not under
@@ -131,7 +132,9 @@ static inline void gmem_relax(void)
 
 static inline void gmem_wait(void)
 {
-	sched_yield();
+	const struct timespec a_little = { .tv_nsec = 20000 };
+
+	nanosleep(&a_little, NULL);
 }
 
 /*

@@ -23,7 +23,8 @@ extern "C" {
  * While they are pinned, shared pages do not go private: -EAGAIN, with the first
  * pinned page in error_offset.  Pins count, and may overlap.
  *
- * Return: 0; -EINVAL; -EFAULT if a page is not the host's to pin; -ENOMEM.
+ * Return: 0; -EINVAL; -EFAULT if a page is not the host's to pin; -ENOMEM; -EIO in
+ *	   another process than the VM's.
  */
 int gmem_emu_pin(struct gmem_file *file, uint64_t offset, uint64_t bytes);
 
@@ -33,7 +34,7 @@ int gmem_emu_pin(struct gmem_file *file, uint64_t offset, uint64_t bytes);
  * @offset: as given to gmem_emu_pin()
  * @bytes: as given to gmem_emu_pin()
  *
- * Return: 0; -EINVAL if there is no such pin.
+ * Return: 0; -EINVAL if there is no such pin; -EIO in another process than the VM's.
  */
 int gmem_emu_unpin(struct gmem_file *file, uint64_t offset, uint64_t bytes);
 
@@ -46,7 +47,7 @@ int gmem_emu_unpin(struct gmem_file *file, uint64_t offset, uint64_t bytes);
  * Reading raises SIGBUS for the host and exits with EHWPOISON for the guest.
  * DESTROY and freeing (a hole) are the cures.
  *
- * Return: 0; -EINVAL; -ENOMEM.
+ * Return: 0; -EINVAL; -ENOMEM; -EIO in another process than the VM's.
  */
 int gmem_emu_poison(struct gmem_file *file, uint64_t offset, uint64_t bytes);
 
@@ -60,7 +61,7 @@ int gmem_emu_poison(struct gmem_file *file, uint64_t offset, uint64_t bytes);
  * No policy, no authorisation, no content step, and the platform is not told.
  * What the platform keeps from the host by itself stays kept.
  *
- * Return: 0; -EINVAL; -ENOTTY; -ENOMEM.
+ * Return: 0; -EINVAL; -ENOTTY; -ENOMEM; -EIO in another process than the VM's.
  */
 int gmem_emu_force_attributes(struct gmem_file *file, uint64_t offset,
 			      uint64_t bytes, uint64_t attributes);
@@ -74,7 +75,7 @@ int gmem_emu_force_attributes(struct gmem_file *file, uint64_t offset,
  *
  * As a probe on the memory bus sees it: no attributes, no keys, no ownership.
  *
- * Return: 0; -EINVAL.
+ * Return: 0; -EINVAL; -EIO in another process than the VM's.
  */
 int gmem_emu_read_memory(struct gmem_file *file, uint64_t offset, uint64_t bytes,
 			 void *buffer);
@@ -86,7 +87,7 @@ int gmem_emu_read_memory(struct gmem_file *file, uint64_t offset, uint64_t bytes
  * @bytes: length, page aligned
  * @buffer: what to write
  *
- * Return: 0; -EINVAL.
+ * Return: 0; -EINVAL; -EIO in another process than the VM's.
  */
 int gmem_emu_write_memory(struct gmem_file *file, uint64_t offset, uint64_t bytes,
 			  const void *buffer);
