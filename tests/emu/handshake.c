@@ -244,7 +244,6 @@ TEST(no_access_through_a_slot_that_is_gone)
 
 static const struct emu_platform_ops *real_ops;
 static struct emu_platform_ops held_platform;
-static u32 run_began;
 
 static struct emu_platform_ops *hold(struct env *env)
 {
@@ -257,27 +256,33 @@ static struct emu_platform_ops *hold(struct env *env)
 }
 
 /* Until somebody sets it, or has had time enough to do so. */
-static bool await(u32 *what)
+static bool await(u32 *what, int ms)
 {
-	for (int i = 0; i < 100 && !set_in(what); i++)
+	for (int i = 0; i < ms && !set_in(what); i++)
 		usleep(1000);
 	return set_in(what);
 }
 
-static enum emu_access_result noted_access(struct emu_vcpu *vcpu,
-					   struct emu_access *access)
+static u32 entering, entered;
+
+static int noted_enter(struct emu_vcpu *vcpu)
 {
-	add(&accesses, 1);
-	return real_ops->guest_access(vcpu, access);
+	int ret;
+
+	add(&entering, 1);
+	ret = real_ops->vcpu_enter(vcpu);
+	add(&entered, 1);
+	return ret;
 }
 
+/* A vCPU that does not wait is entered within microseconds. */
 static int check_until_the_guest_runs(struct emu_conversion *ec, u64 start, u64 end,
 				      unsigned int attrs, u64 *error_index)
 {
 	add(&conversions, 1);
-	while (!set_in(&run_began))
+	while (!set_in(&entering))
 		usleep(100);
-	if (await(&accesses))
+	if (await(&entered, 10))
 		add(&met_access, 1);
 	return real_ops->check ? real_ops->check(ec, start, end, attrs, error_index) : 0;
 }
@@ -299,16 +304,15 @@ static void first_run_waits_for_conversions(const struct variant *variant)
 
 	env_open(&env, variant, 4, IN_PLACE);
 	hold(&env)->check = check_until_the_guest_runs;
-	held_platform.guest_access = noted_access;
+	held_platform.vcpu_enter = noted_enter;
 	ASSERT(!pthread_create(&thread, NULL, convert_before_the_first_run, env.file));
 	while (!set_in(&conversions))
 		usleep(100);
-	add(&run_began, 1);
 	/* Another page: the conversion itself is no obstacle to this. */
 	ASSERT_OK(gmem_guest_store(env_vcpu(&env, 0), gpa_of(3), 1));
 	pthread_join(thread, NULL);
 	ASSERT_EQ(met_access, 0);
-	ASSERT(set_in(&accesses));
+	ASSERT(set_in(&entered));
 }
 
 ASKING_TEST(pkvm_first_run_waits_for_conversions)
@@ -339,7 +343,7 @@ static enum emu_access_result access_late(struct emu_vcpu *vcpu,
 					  struct emu_access *access)
 {
 	add(&accesses, 1);
-	if (!await(&blocked))
+	if (!await(&blocked, 100))
 		add(&met_conversion, 1);
 	return real_ops->guest_access(vcpu, access);
 }
