@@ -587,14 +587,14 @@ void kvm_arch_gmem_end(struct kvm *kvm, bool begun)
 int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn,
 			    struct gmem_conversion *conv)
 {
-	struct gmem_request *requests = pkvm_requests(kvm);
-	unsigned int i;
+	struct gmem_request *req, *end;
 
 	if (!pkvm_vm_is_sealed(kvm))
 		return 0;
 
-	for (i = 0; i < kvm->arch.pkvm.nr_requests; i++)
-		gmem_conversion_offer(conv, &requests[i], gfn);
+	req = pkvm_requests(kvm);
+	for (end = req + kvm->arch.pkvm.nr_requests; req < end; req++)
+		gmem_conversion_offer(conv, req, gfn);
 
 	if (conv->request)
 		return 0;
