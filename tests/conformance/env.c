@@ -566,7 +566,7 @@ static _Thread_local sigjmp_buf fault_jump;
 static _Thread_local void *volatile fault_address;
 static _Thread_local volatile bool fault_expected;
 
-static void on_sigbus(int signal, siginfo_t *info, void *context)
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
 	if (!fault_expected) {
@@ -576,16 +576,26 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 		return;
 	}
 	fault_address = info->si_addr;
-	siglongjmp(fault_jump, 1);
+	siglongjmp(fault_jump, signal);
+}
+
+static void catch_signal(int signal)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER,
+	};
+
+	sigaction(signal, &action, NULL);
 }
 
 static void catch_sigbus(void)
 {
-	struct sigaction action = {
-		.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER,
-	};
+	catch_signal(SIGBUS);
+}
 
-	sigaction(SIGBUS, &action, NULL);
+void catch_sigsegv(void)
+{
+	catch_signal(SIGSEGV);
 }
 
 static pthread_once_t sigbus_caught = PTHREAD_ONCE_INIT;
@@ -600,12 +610,15 @@ static pthread_once_t sigbus_caught = PTHREAD_ONCE_INIT;
 static int try_access(volatile uint64_t *word, uint64_t *value, bool write,
 		      void **fault)
 {
+	int signal;
+
 	pthread_once(&sigbus_caught, catch_sigbus);
-	if (sigsetjmp(fault_jump, SAVE_MASK)) {
+	signal = sigsetjmp(fault_jump, SAVE_MASK);
+	if (signal) {
 		fault_expected = false;
 		if (fault)
 			*fault = fault_address;
-		return SIGBUS;
+		return signal;
 	}
 	fault_expected = true;
 	if (write)

@@ -165,6 +165,9 @@ void guest_check(struct env *env, uint64_t page, uint64_t nr, uint64_t value,
 int try_read(const volatile void *addr, uint64_t *value, void **fault);
 int try_write(volatile void *addr, uint64_t value, void **fault);
 
+/* They return SIGSEGV as well then.  The library may have a handler for that. */
+void catch_sigsegv(void);
+
 /* madvise(); 0, -errno, or SIGBUS if it came with one. */
 int try_madvise(void *addr, size_t bytes, int advice);
 

@@ -35,77 +35,6 @@
 #define DEFAULT_TIMEOUT		120
 #define TEST_FRAMES		(32 << 10)	/* bytes; more than variables of any test */
 
-#define POLICY(p)	(1u << SET_MEMORY_ATTRIBUTES_CONTENT_##p)
-
-#ifdef __aarch64__
-#define KERNEL_LACKS	(NEEDS_VM_ATTRIBUTES | NEEDS_PRE_FAULT | NEEDS_VM_TYPES)
-#define KERNEL_SW_LACKS	(KERNEL_LACKS | NEEDS_HYPERCALL | NEEDS_PRIVATE_FAULTS)
-#else
-#define KERNEL_LACKS	NEEDS_ANY_VM
-#define KERNEL_SW_LACKS	KERNEL_LACKS
-#endif
-#define EMU_LACKS	NEEDS_ANY_VM
-
-static const struct variant variants[] = {
-	{
-		.name = "kernel/sw",
-		.lacks = KERNEL_SW_LACKS,
-		.engine = GMEM_ENGINE_KERNEL,
-		.platform = GMEM_VM_SW,
-		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-		.kernel = true,
-	},
-#ifdef __aarch64__
-	{
-		.name = "kernel/pkvm",
-		.lacks = KERNEL_LACKS,
-		.engine = GMEM_ENGINE_KERNEL,
-		.platform = GMEM_VM_PKVM,
-		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-		.kernel = true,
-		.guest_asks = true,
-	},
-#endif
-	{
-		.name = "emu/sw",
-		.lacks = EMU_LACKS,
-		.engine = GMEM_ENGINE_EMU,
-		.platform = GMEM_VM_SW,
-		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-	},
-	{
-		.name = "emu/pkvm",
-		.lacks = EMU_LACKS,
-		.engine = GMEM_ENGINE_EMU,
-		.platform = GMEM_VM_PKVM,
-		.to_shared = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-		.to_private = POLICY(ZERO) | POLICY(READABLE) | POLICY(DESTROY),
-		.guest_asks = true,
-	},
-	{
-		.name = "emu/snp",
-		.lacks = EMU_LACKS,
-		.engine = GMEM_ENGINE_EMU,
-		.platform = GMEM_VM_SNP,
-		.to_shared = POLICY(ZERO) | POLICY(DESTROY),
-		.to_private = POLICY(ZERO) | POLICY(DESTROY),
-		.scrubs_to_private = true,
-	},
-	{
-		.name = "emu/tdx",
-		.lacks = EMU_LACKS,
-		.engine = GMEM_ENGINE_EMU,
-		.platform = GMEM_VM_TDX,
-		.to_shared = POLICY(ZERO) | POLICY(DESTROY),
-		.to_private = POLICY(ZERO) | POLICY(DESTROY),
-	},
-};
-
-#define NR_VARIANTS	(sizeof(variants) / sizeof(variants[0]))
-
 static struct test *tests, **tests_tail = &tests;
 static int message_fd = -1;
 
@@ -212,8 +141,13 @@ static bool await_child(pid_t pid, int64_t deadline, int *status)
 	return true;
 }
 
+static unsigned int timeout_of(const struct test *test)
+{
+	return test->timeout ? test->timeout : options.timeout;
+}
+
 static void report(const struct variant *variant, const struct test *test,
-		   int status, bool hung, unsigned int timeout, char *message)
+		   int status, bool hung, bool settled, char *message)
 {
 	const char *skip = "";
 	bool ok = false;
@@ -224,10 +158,10 @@ static void report(const struct variant *variant, const struct test *test,
 	}
 
 	totals.number++;
-	if (!hung && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+	if (!hung && settled && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		totals.passed++;
 		ok = true;
-	} else if (!hung && WIFEXITED(status) &&
+	} else if (!hung && settled && WIFEXITED(status) &&
 		   WEXITSTATUS(status) == EXIT_TEST_SKIPPED) {
 		totals.skipped++;
 		skip = " # SKIP ";
@@ -243,10 +177,12 @@ static void report(const struct variant *variant, const struct test *test,
 	if (*message)
 		tap("# %s\n", message);
 	if (hung)
-		tap("# no end after %u seconds\n", timeout);
+		tap("# no end after %u seconds\n", timeout_of(test));
 	else if (WIFSIGNALED(status))
 		tap("# %s: killed by signal %d (%s)\n", test->file,
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (!settled)
+		tap("# it left something behind\n");
 }
 
 #ifdef ASAN
@@ -279,7 +215,6 @@ static bool memory_leaked(void)
 
 static void run_test(const struct variant *variant, const struct test *test)
 {
-	unsigned int timeout = test->timeout ? test->timeout : options.timeout;
 	char message[1001] = "";
 	int pipe_fds[2], status = 0;
 	ssize_t length;
@@ -308,7 +243,7 @@ static void run_test(const struct variant *variant, const struct test *test)
 	setpgid(pid, pid);
 	close(pipe_fds[1]);
 
-	ended = await_child(pid, now_ms() + timeout * 1000ll, &status);
+	ended = await_child(pid, now_ms() + timeout_of(test) * 1000ll, &status);
 	/* Whatever the test left behind goes with it. */
 	kill(-pid, SIGKILL);
 	if (!ended)
@@ -317,7 +252,7 @@ static void run_test(const struct variant *variant, const struct test *test)
 	length = read(pipe_fds[0], message, sizeof(message) - 1);
 	message[length > 0 ? length : 0] = 0;
 	close(pipe_fds[0]);
-	report(variant, test, status, !ended, timeout, message);
+	report(variant, test, status, !ended, !suite.settled || suite.settled(), message);
 }
 
 static bool selected(const struct variant *variant, const struct test *test)
@@ -337,8 +272,7 @@ static bool selected(const struct variant *variant, const struct test *test)
 	return !options.filter || !fnmatch(options.filter, test->name, 0);
 }
 
-/* NULL if tests can run on it, else why not. */
-static const char *unavailable(const struct variant *variant)
+const char *why_no_vm(const struct variant *variant, bool converts)
 {
 	struct gmem_engine_options engine_options = {
 		.size = sizeof(engine_options), .kind = variant->engine,
@@ -357,7 +291,7 @@ static const char *unavailable(const struct variant *variant)
 		return "KVM does not answer";
 	if (!caps.vm_available)
 		return "KVM cannot create such a VM";
-	if (!caps.convert)
+	if (converts && !caps.convert)
 		return "this kernel does not convert guest memory in place";
 	return NULL;
 }
@@ -373,8 +307,8 @@ static unsigned int count_tests(const struct variant *variant)
 
 static void usage(FILE *to)
 {
-	fputs("Usage: conformance [OPTION]...\n"
-	      "Test in-place conversion on every engine and platform that is here.\n\n"
+	fprintf(to, "Usage: %s [OPTION]...\n", program_invocation_short_name);
+	fputs("Run tests on every engine and platform that is here.\n\n"
 	      "  -l, --list            name the tests and end\n"
 	      "  -f, --filter=GLOB     only tests whose name matches\n"
 	      "  -v, --variant=GLOB    only variants such as kernel/sw\n"
@@ -415,8 +349,8 @@ static void parse_options(int argc, char **argv)
 		case 'o':
 			options.tap = fopen(optarg, "we");
 			if (!options.tap) {
-				fprintf(stderr, "conformance: %s: %s\n", optarg,
-					strerror(errno));
+				fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name,
+					optarg, strerror(errno));
 				exit(2);
 			}
 			break;
@@ -442,10 +376,10 @@ static void parse_options(int argc, char **argv)
 
 static void list_tests(void)
 {
-	for (size_t i = 0; i < NR_VARIANTS; i++) {
+	for (size_t i = 0; i < suite.nr_variants; i++) {
 		for (struct test *test = tests; test; test = test->next) {
-			if (selected(&variants[i], test))
-				printf("%s %s\n", variants[i].name, test->name);
+			if (selected(&suite.variants[i], test))
+				printf("%s %s\n", suite.variants[i].name, test->name);
 		}
 	}
 }
@@ -460,21 +394,22 @@ int main(int argc, char **argv)
 		return 0;
 	}
 
-	for (size_t i = 0; i < NR_VARIANTS; i++)
-		planned += count_tests(&variants[i]);
+	for (size_t i = 0; i < suite.nr_variants; i++)
+		planned += count_tests(&suite.variants[i]);
 	if (!planned) {
-		fputs("conformance: no test has such a name or variant\n", stderr);
+		fprintf(stderr, "%s: no test has such a name or variant\n",
+			program_invocation_short_name);
 		return 2;
 	}
 
 	tap("TAP version 13\n");
-	for (size_t i = 0; i < NR_VARIANTS; i++) {
-		const struct variant *variant = &variants[i];
+	for (size_t i = 0; i < suite.nr_variants; i++) {
+		const struct variant *variant = &suite.variants[i];
 		const char *why;
 
 		if (!count_tests(variant))
 			continue;
-		why = unavailable(variant);
+		why = suite.begin(variant);
 		if (why) {
 			totals.skipped++;
 			totals.number++;

@@ -13,6 +13,7 @@
 #define CONFORMANCE_HARNESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <gmem/gmem.h>
@@ -43,6 +44,28 @@ struct variant {
 	unsigned int lacks;
 };
 
+#define POLICY(p)	(1u << SET_MEMORY_ATTRIBUTES_CONTENT_##p)
+
+/**
+ * struct suite - what a program that is linked with the runner tests
+ * @variants: where
+ * @nr_variants: their number
+ * @begin: before the first test of a variant: NULL, or why none can run there
+ * @settled: optional, after each test: has all been given back that it took; says on
+ *	stdout what has not
+ */
+struct suite {
+	const struct variant *variants;
+	size_t nr_variants;
+	const char *(*begin)(const struct variant *variant);
+	bool (*settled)(void);
+};
+
+extern const struct suite suite;
+
+/* For @begin: NULL if there are such VMs, which convert in place if that matters. */
+const char *why_no_vm(const struct variant *variant, bool converts);
+
 /* Bits of struct test's needs. */
 #define NEEDS_KERNEL	1u	/* raw ioctls and system calls on the real thing */
 #define NEEDS_SNP	2u	/* the platform's own rules */
@@ -55,6 +78,7 @@ struct variant {
 #define NEEDS_VM_TYPES		128u	/* ordinary VMs have no private memory */
 #define NEEDS_PRIVATE_FAULTS	256u	/* memory faults tell private from shared */
 #define NEEDS_ANY_VM		512u	/* ordinary VMs have it, too */
+#define NEEDS_OWN		1024u	/* what the program says that it is */
 
 struct test {
 	const char *name;

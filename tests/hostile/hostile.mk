@@ -15,7 +15,7 @@ $(HOSTILE): $(HOSTILE_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -pthread -o $@ $^
 
-$(LIE): $(BUILD)/tests/hostile/lie.o $(BUILD)/tests/hostile/leaks.o $(LIB_A)
+$(LIE): $(BUILD)/tests/hostile/lie.o $(BUILD)/tests/hostile/leaks.o $(TEST_WITH_ENV) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -pthread -o $@ $^ $(GMEM_LIBS)
 

@@ -10,13 +10,9 @@
  * address of the page is not: EL2 then takes the page from the guest, scrubbed.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -24,33 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <gmem/gmem.h>
 #include <gmem/guest.h>
-
+#include "../conformance/env.h"
 #include "hostile.h"
 
 #define PARAMETER	"/sys/module/kvm/parameters/guest_memfd_lie"
-#define GPA		(1ull << 32)
-#define SLOT		1
-#define PAGES		2
 #define SECRET		0x5ec4e75ec4e70000ull
-#define WORDS		(PAGE / 8)
 #define TIMEOUT_S	60
-
-#define CHECK(condition) do {							\
-	if (!(condition)) {							\
-		printf("# %s:%d: %s (errno %d)\n", __FILE__, __LINE__,		\
-		       #condition, errno);					\
-		fflush(stdout);							\
-		_exit(1);							\
-	}									\
-} while (0)
-
-struct world {
-	struct gmem_vm *vm;
-	struct gmem_vcpu *vcpu;
-	uint64_t *page;		/* the file's first, mapped by the host */
-};
 
 /* What an attack brought home. */
 struct loot {
@@ -61,70 +37,95 @@ struct loot {
 
 static int parameter;
 
-static void lie(bool on)
+static bool lie(bool on)
 {
-	CHECK(pwrite(parameter, on ? "Y" : "N", 1, 0) == 1);
+	return pwrite(parameter, on ? "Y" : "N", 1, 0) == 1;
 }
 
-static void be_silent(void *opaque, int level, const char *message)
+/* ---- tests ---- */
+
+enum access {
+	BY_USER,		/* a signal */
+	AT_USERS_ADDRESS,	/* -EFAULT */
+	AT_KERNELS_ADDRESS,	/* an error, or a page that is the guest's no more */
+};
+
+static bool has_secret(const struct loot *loot)
 {
-	(void)opaque;
-	(void)level;
-	(void)message;
+	for (unsigned int i = 0; i < WORDS; i++)
+		if (loot->words[i] >> 16 == SECRET >> 16)
+			return true;
+	return false;
 }
 
-static void open_world(struct world *world, uint32_t platform)
+static void el2_keeps_the_secret(struct env *env, const struct loot *loot,
+				 enum access access)
 {
-	struct gmem_engine_options options = {
-		.size = sizeof(options), .kind = GMEM_ENGINE_KERNEL, .log = be_silent,
-	};
-	struct gmem_vm_options vm_options = {
-		.size = sizeof(vm_options), .platform = platform,
-	};
-	struct gmem_file_options file_options = {
-		.size = sizeof(file_options), .bytes = PAGES * PAGE,
-		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_IN_PLACE,
-	};
-	struct gmem_slot_options slot = {
-		.size = sizeof(slot), .id = SLOT, .gpa = GPA, .bytes = PAGES * PAGE,
-	};
-	struct gmem_engine *engine;
-	void *memory;
+	int ret;
 
-	CHECK(!gmem_engine_open(&options, &engine));
-	CHECK(!gmem_vm_create(engine, &vm_options, &world->vm));
-	CHECK(!gmem_guest_setup(world->vm));
-	CHECK(!gmem_file_create(world->vm, &file_options, &slot.file));
-	CHECK(!gmem_file_map(slot.file, 0, PAGES * PAGE, &memory));
-	CHECK(!gmem_slot_set(world->vm, &slot));
-	CHECK(!gmem_vcpu_create(world->vm, 0, &world->vcpu));
-	CHECK(!gmem_guest_fill(world->vcpu, GPA, PAGES * PAGE, SECRET, 1));
-	world->page = memory;
+	ASSERT(!has_secret(loot));
+	/* EL2's signal: guest_memfd's own, if it did not lie, is SIGBUS. */
+	if (access == BY_USER)
+		ASSERT_EQ(loot->signal, SIGSEGV);
+	if (access == AT_USERS_ADDRESS)
+		ASSERT_RET(loot->bytes, -EFAULT);
+
+	/* The page beside it is as it was. */
+	ASSERT_GUEST_READS(env, 1, 1, SECRET + WORDS);
+	ret = gmem_guest_check(env_vcpu(env, 0), gpa_of(0), PAGE, SECRET, 1);
+	printf("# the guest's own access: %d\n", ret);
+	if (ret)
+		ASSERT(ret == -EFAULT && access == AT_KERNELS_ADDRESS);
+	else
+		ASSERT(loot->bytes <= 0 || access != AT_KERNELS_ADDRESS);
 }
+
+static void attack(const struct variant *variant, enum access access,
+		   void (*act)(uint64_t *page, struct loot *loot))
+{
+	struct loot *loot = mmap(NULL, sizeof(*loot), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct env env;
+
+	ASSERT(loot != MAP_FAILED);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	catch_sigsegv();
+	env_open(&env, variant, 2, IN_PLACE);
+	guest_fill(&env, 0, 2, SECRET);
+	ASSERT(lie(true));
+	act((uint64_t *)env.memory, loot);
+	ASSERT(lie(false));
+	printf("# %ld bytes, signal %d\n", loot->bytes, loot->signal);
+
+	if (variant->guest_asks)
+		el2_keeps_the_secret(&env, loot, access);
+	else
+		/* The lie works, and it is EL2 that keeps the secret. */
+		ASSERT(has_secret(loot));
+}
+
+#define ATTACK(name, access, needs)						\
+	static void try_to_##name(uint64_t *page, struct loot *loot);		\
+	TEST_WITH(name, needs, TIMEOUT_S)					\
+	{									\
+		attack(variant, access, try_to_##name);				\
+	}									\
+	static void try_to_##name(uint64_t *page, struct loot *loot)
+
+/* Where nobody keeps the page from its host, only reading shows that it lies. */
+#define READ(name, access)	ATTACK(name, access, 0)
+#define WRITE(name, access)	ATTACK(name, access, NEEDS_ASKING)
 
 /* ---- accesses by userspace ---- */
 
-static sigjmp_buf fault_jump;
-
-static void on_fault(int signal)
+READ(user_reads, BY_USER)
 {
-	siglongjmp(fault_jump, signal);
+	loot->signal = try_read(page, loot->words, NULL);
 }
 
-static void touch_to_read(uint64_t *page, struct loot *loot)
+WRITE(user_writes, BY_USER)
 {
-	loot->signal = sigsetjmp(fault_jump, 1);
-	if (loot->signal)
-		return;
-	loot->words[0] = *(volatile uint64_t *)page;
-	loot->bytes = 8;
-}
-
-static void touch_to_write(uint64_t *page, struct loot *loot)
-{
-	loot->signal = sigsetjmp(fault_jump, 1);
-	if (!loot->signal)
-		*(volatile uint64_t *)page = 1;
+	loot->signal = try_write(page, 1, NULL);
 }
 
 /* ---- accesses by the kernel, at userspace's address ---- */
@@ -134,21 +135,21 @@ static long or_errno(long ret)
 	return ret < 0 ? -errno : ret;
 }
 
-static void write_to_pipe(uint64_t *page, struct loot *loot)
+READ(write_from_it, AT_USERS_ADDRESS)
 {
 	int ends[2];
 
-	CHECK(!pipe2(ends, O_NONBLOCK));
+	ASSERT(!pipe2(ends, O_NONBLOCK));
 	loot->bytes = or_errno(write(ends[1], page, PAGE));
 	read(ends[0], loot->words, PAGE);
 }
 
-static void read_from_pipe(uint64_t *page, struct loot *loot)
+WRITE(read_into_it, AT_USERS_ADDRESS)
 {
 	int ends[2];
 
-	CHECK(!pipe2(ends, O_NONBLOCK));
-	CHECK(write(ends[1], loot->words, PAGE) == (ssize_t)PAGE);
+	ASSERT(!pipe2(ends, O_NONBLOCK));
+	ASSERT(write(ends[1], loot->words, PAGE) == (ssize_t)PAGE);
 	loot->bytes = or_errno(read(ends[0], page, PAGE));
 }
 
@@ -168,33 +169,33 @@ static void from_another_process(uint64_t *page, struct loot *loot, bool writes)
 			process_vm_readv(getppid(), &local, 1, &remote, 1, 0));
 		_exit(0);
 	}
-	CHECK(child > 0 && waitpid(child, NULL, 0) == child);
+	ASSERT(child > 0 && waitpid(child, NULL, 0) == child);
 }
 
-static void read_by_another_process(uint64_t *page, struct loot *loot)
+READ(another_process_reads_it, AT_KERNELS_ADDRESS)
 {
 	from_another_process(page, loot, false);
 }
 
-static void write_by_another_process(uint64_t *page, struct loot *loot)
+WRITE(another_process_writes_it, AT_KERNELS_ADDRESS)
 {
 	from_another_process(page, loot, true);
 }
 
-static void read_through_proc(uint64_t *page, struct loot *loot)
+READ(proc_self_mem, AT_KERNELS_ADDRESS)
 {
 	int memory = open("/proc/self/mem", O_RDONLY);
 
-	CHECK(memory >= 0);
+	ASSERT(memory >= 0);
 	loot->bytes = or_errno(pread(memory, loot->words, PAGE, (off_t)(uintptr_t)page));
 }
 
-static void splice_into_pipe(uint64_t *page, struct loot *loot)
+READ(vmsplice_and_read, AT_KERNELS_ADDRESS)
 {
 	struct iovec iovec = { page, PAGE };
 	int ends[2];
 
-	CHECK(!pipe2(ends, O_NONBLOCK));
+	ASSERT(!pipe2(ends, O_NONBLOCK));
 	loot->bytes = or_errno(vmsplice(ends[1], &iovec, 1, 0));
 	if (loot->bytes > 0)
 		loot->bytes = or_errno(read(ends[0], loot->words, PAGE));
@@ -211,19 +212,19 @@ static long ring_write(int fd, const void *buffer, unsigned int op)
 	int ring;
 
 	ring = (int)syscall(SYS_io_uring_setup, 1, &params);
-	CHECK(ring >= 0);
+	ASSERT(ring >= 0);
 	if (op == IORING_OP_WRITE_FIXED) {
 		struct iovec iovec = { (void *)buffer, PAGE };
 
 		if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iovec, 1))
 			return -errno;
 	}
-	CHECK(params.features & IORING_FEAT_SINGLE_MMAP);
+	ASSERT(params.features & IORING_FEAT_SINGLE_MMAP);
 	queues = mmap(NULL, params.cq_off.cqes + params.cq_entries * sizeof(*cqe),
 		      PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
 	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
 		   IORING_OFF_SQES);
-	CHECK(queues != MAP_FAILED && sqe != MAP_FAILED);
+	ASSERT(queues != MAP_FAILED && sqe != MAP_FAILED);
 
 	sqe->opcode = (uint8_t)op;
 	sqe->fd = fd;
@@ -231,164 +232,72 @@ static long ring_write(int fd, const void *buffer, unsigned int op)
 	sqe->len = PAGE;
 	((uint32_t *)(queues + params.sq_off.array))[0] = 0;
 	__atomic_store_n((uint32_t *)(queues + params.sq_off.tail), 1, __ATOMIC_RELEASE);
-	CHECK(syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) == 1);
+	ASSERT(syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) == 1);
 	cqe = (struct io_uring_cqe *)(queues + params.cq_off.cqes);
 	return cqe->res;
 }
 
-static void ring_into_pipe(uint64_t *page, struct loot *loot)
+READ(io_uring_writes_from_it, AT_USERS_ADDRESS)
 {
 	int ends[2];
 
-	CHECK(!pipe2(ends, O_NONBLOCK));
+	ASSERT(!pipe2(ends, O_NONBLOCK));
 	loot->bytes = ring_write(ends[1], page, IORING_OP_WRITE);
 	read(ends[0], loot->words, PAGE);
 }
 
-static void registered_ring_into_pipe(uint64_t *page, struct loot *loot)
+READ(io_uring_writes_from_it_registered, AT_KERNELS_ADDRESS)
 {
 	int ends[2];
 
-	CHECK(!pipe2(ends, O_NONBLOCK));
+	ASSERT(!pipe2(ends, O_NONBLOCK));
 	loot->bytes = ring_write(ends[1], page, IORING_OP_WRITE_FIXED);
 	read(ends[0], loot->words, PAGE);
 }
 
-/* ---- tests ---- */
+/* ---- where ---- */
 
-enum access {
-	BY_USER,		/* a signal */
-	AT_USERS_ADDRESS,	/* -EFAULT */
-	AT_KERNELS_ADDRESS,	/* an error, or a page that is the guest's no more */
+static const struct variant variants[] = {
+	{
+		.name = "kernel/pkvm",
+		.engine = GMEM_ENGINE_KERNEL,
+		.platform = GMEM_VM_PKVM,
+		.to_shared = POLICY(READABLE),
+		.to_private = POLICY(READABLE),
+		.kernel = true,
+		.guest_asks = true,
+	},
+	{
+		.name = "kernel/sw",
+		.engine = GMEM_ENGINE_KERNEL,
+		.platform = GMEM_VM_SW,
+		.to_shared = POLICY(READABLE),
+		.to_private = POLICY(READABLE),
+		.kernel = true,
+	},
 };
 
-static const struct test {
-	const char *name;
-	void (*attack)(uint64_t *page, struct loot *loot);
-	enum access access;
-} tests[] = {
-	{ "user reads", touch_to_read, BY_USER },
-	{ "user writes", touch_to_write, BY_USER },
-	{ "write(2) from it", write_to_pipe, AT_USERS_ADDRESS },
-	{ "read(2) into it", read_from_pipe, AT_USERS_ADDRESS },
-	{ "io_uring writes from it", ring_into_pipe, AT_USERS_ADDRESS },
-	{ "another process reads it", read_by_another_process, AT_KERNELS_ADDRESS },
-	{ "another process writes it", write_by_another_process, AT_KERNELS_ADDRESS },
-	{ "/proc/self/mem", read_through_proc, AT_KERNELS_ADDRESS },
-	{ "vmsplice(2) and read(2)", splice_into_pipe, AT_KERNELS_ADDRESS },
-	{ "io_uring writes from it, registered", registered_ring_into_pipe,
-	  AT_KERNELS_ADDRESS },
-};
-
-static bool has_secret(const struct loot *loot)
+static const char *begin(const struct variant *variant)
 {
-	for (unsigned int i = 0; i < WORDS; i++)
-		if (loot->words[i] >> 16 == SECRET >> 16)
-			return true;
-	return false;
-}
+	const char *why = why_no_vm(variant, true);
 
-static struct loot *attack(struct world *world, const struct test *test)
-{
-	struct loot *loot = mmap(NULL, sizeof(*loot), PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	CHECK(loot != MAP_FAILED);
-	lie(true);
-	test->attack(world->page, loot);
-	lie(false);
-	printf("# %s: %ld bytes, signal %d\n", test->name, loot->bytes, loot->signal);
-	return loot;
-}
-
-static void el2_keeps_the_secret(const struct test *test)
-{
-	struct world world;
-	struct loot *loot;
-	int ret;
-
-	open_world(&world, GMEM_VM_PKVM);
-	loot = attack(&world, test);
-	CHECK(!has_secret(loot));
-	/* EL2's signal: guest_memfd's own, if it did not lie, is SIGBUS. */
-	if (test->access == BY_USER)
-		CHECK(loot->signal == SIGSEGV);
-	if (test->access == AT_USERS_ADDRESS)
-		CHECK(loot->bytes == -EFAULT);
-
-	/* The page beside it is as it was. */
-	CHECK(!gmem_guest_check(world.vcpu, GPA + PAGE, PAGE, SECRET + WORDS, 1));
-	ret = gmem_guest_check(world.vcpu, GPA, PAGE, SECRET, 1);
-	printf("# the guest's own access: %d\n", ret);
-	if (ret)
-		CHECK(ret == -EFAULT && test->access == AT_KERNELS_ADDRESS);
-	else
-		CHECK(loot->bytes <= 0 || test->access != AT_KERNELS_ADDRESS);
-}
-
-/* What shows that the lie works, and that it is EL2 that keeps the secret. */
-static void without_el2_the_lie_gives_it_away(const struct test *test)
-{
-	struct world world;
-
-	open_world(&world, GMEM_VM_SW);
-	CHECK(has_secret(attack(&world, test)));
-}
-
-static bool passes(void (*run)(const struct test *test), const struct test *test)
-{
-	struct sigaction action = { .sa_handler = on_fault };
-	int status;
-	pid_t child;
-
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		alarm(TIMEOUT_S);
-		sigaction(SIGSEGV, &action, NULL);
-		sigaction(SIGBUS, &action, NULL);
-		run(test);
-		fflush(stdout);
-		_exit(0);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		return false;
-	lie(false);
-	if (WIFSIGNALED(status))
-		printf("# killed by signal %d\n", WTERMSIG(status));
-	return !status && leaks_settled();
-}
-
-int main(void)
-{
-	const unsigned int nr = sizeof(tests) / sizeof(tests[0]);
-	unsigned int number = 0, bad = 0;
-
+	if (why)
+		return why;
 	parameter = open(PARAMETER, O_WRONLY | O_CLOEXEC);
-	if (parameter < 0) {
-		fprintf(stderr, "lie: this kernel cannot lie: no " PARAMETER "\n");
-		return 2;
-	}
+	if (parameter < 0)
+		return "this kernel cannot lie: no " PARAMETER;
 	leaks_begin();
-	puts("TAP version 13");
-	for (unsigned int i = 0; i < nr; i++) {
-		bool ok = passes(el2_keeps_the_secret, &tests[i]);
-
-		printf("%s %u - protected: %s\n", ok ? "ok" : "not ok", ++number,
-		       tests[i].name);
-		bad += !ok;
-	}
-	for (unsigned int i = 0; i < nr; i++) {
-		bool ok;
-
-		if (tests[i].attack == touch_to_write || tests[i].attack == read_from_pipe ||
-		    tests[i].attack == write_by_another_process)
-			continue;
-		ok = passes(without_el2_the_lie_gives_it_away, &tests[i]);
-		printf("%s %u - ordinary, where the lie works: %s\n", ok ? "ok" : "not ok",
-		       ++number, tests[i].name);
-		bad += !ok;
-	}
-	printf("1..%u\n", number);
-	return bad ? 1 : 0;
+	return NULL;
 }
+
+static bool settled(void)
+{
+	return lie(false) && leaks_settled();
+}
+
+const struct suite suite = {
+	.variants = variants,
+	.nr_variants = sizeof(variants) / sizeof(variants[0]),
+	.begin = begin,
+	.settled = settled,
+};
