@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
  * pKVM as emu models it: a host that lies about guest_memfd's state.  What any
- * engine's pKVM does is tested in tests/conformance/pkvm*.c.
+ * engine's pKVM does is tested in tests/conformance/pkvm_*.c.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
