@@ -492,17 +492,24 @@ static void gmem_reclaim(struct gmem_file_conversion *fc, pgoff_t start, pgoff_t
 }
 
 /*
- * The guest keeps the frame.  Lose it, and let a fresh page take its place in the
- * file: such platforms promise zeros towards shared, never contents.
+ * Let a fresh page take its place in the file: platforms that may keep a frame
+ * promise zeros towards shared, never contents.
  */
-static int gmem_lose_folio(struct gmem_file_conversion *fc, struct folio *folio,
+static int gmem_drop_folio(struct gmem_file_conversion *fc, struct folio *folio,
 			   bool exclusive)
 {
 	loff_t pos = folio_pos(folio);
 
-	kvm_gmem_leak_folio(folio);
 	truncate_inode_pages_range(fc->mapping, pos, pos + folio_size(folio) - 1);
 	return 0;
+}
+
+/* Freeing the frame would not tell that the guest may have kept it. */
+static int gmem_lose_folio(struct gmem_file_conversion *fc, struct folio *folio,
+			   bool exclusive)
+{
+	kvm_gmem_leak_folio(folio);
+	return gmem_drop_folio(fc, folio, exclusive);
 }
 
 static void gmem_op_content(struct gmem_conversion *conv, u64 start, u64 end,
@@ -539,7 +546,8 @@ static int gmem_make_folio_shared(struct gmem_file_conversion *fc,
 	if (!kvm_arch_gmem_make_shared(folio_pfn(folio), folio_nr_pages(folio)))
 		return 0;
 
-	return gmem_lose_folio(fc, folio, exclusive);
+	/* Freeing tries again, and loses the frame if that fails, too. */
+	return gmem_drop_folio(fc, folio, exclusive);
 }
 #endif
 

@@ -399,19 +399,18 @@ void gmem_kunit_expect_refused_to_shared(struct gmem_kunit_vm *vm, unsigned int 
 	KUNIT_EXPECT_PTR_EQ(test, gmem_kunit_page(vm, page + 1), second);
 }
 
-/* No file has the frame, and nobody ever gets it: it keeps @references. */
-void gmem_kunit_expect_lost(struct kunit *test, struct page *page, int references)
+/* No file has the frame, and nobody ever gets it: it keeps one reference. */
+void gmem_kunit_expect_lost(struct kunit *test, struct page *page)
 {
 	KUNIT_EXPECT_NULL(test, page_folio(page)->mapping);
 	if (IS_ENABLED(CONFIG_MEMORY_FAILURE))
 		KUNIT_EXPECT_TRUE(test, PageHWPoison(page));
-	KUNIT_EXPECT_EQ(test, page_count(page), references);
+	KUNIT_EXPECT_EQ(test, page_count(page), 1);
 
-	if (page_folio(page)->mapping || page_count(page) != references)
+	if (page_folio(page)->mapping || page_count(page) != 1)
 		return;
 	ClearPageHWPoison(page);
-	while (references--)
-		put_page(page);
+	put_page(page);
 }
 
 /* The types that need no hardware; the others have suites of their own. */

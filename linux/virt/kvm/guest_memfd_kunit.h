@@ -67,8 +67,8 @@ void gmem_kunit_expect_conversions(struct gmem_kunit_vm *vm);
 void gmem_kunit_expect_refusals(struct gmem_kunit_vm *vm);
 void gmem_kunit_expect_refused_to_shared(struct gmem_kunit_vm *vm, unsigned int page);
 
-/* The frame was lost; then end that, since no hardware has it. */
-void gmem_kunit_expect_lost(struct kunit *test, struct page *page, int references);
+/* The frame was lost, once; then end that, since no hardware has it. */
+void gmem_kunit_expect_lost(struct kunit *test, struct page *page);
 
 #endif /* CONFIG_KVM_GMEM_KUNIT_TEST */
 

@@ -25,8 +25,9 @@ struct sev_kunit {
 	struct xarray rmp;
 	unsigned int nr_made_shared;
 
-	/* What fails: making this frame shared, any private, the firmware. */
+	/* What fails: making this frame shared (once only?), any private, the firmware. */
 	kvm_pfn_t bad_pfn;
+	bool bad_once;
 	bool bad_make_private;
 	bool bad_firmware;
 
@@ -65,11 +66,16 @@ static int fake_rmp_make_private(u64 pfn, u64 gpa, enum pg_level level, u32 asid
 
 static int fake_rmp_make_shared(u64 pfn, enum pg_level level)
 {
-	if (pfn == sev_kunit()->bad_pfn)
-		return -EFAULT;
+	struct sev_kunit *ctx = sev_kunit();
 
-	xa_erase(&sev_kunit()->rmp, pfn);
-	sev_kunit()->nr_made_shared++;
+	if (pfn == ctx->bad_pfn) {
+		if (ctx->bad_once)
+			ctx->bad_pfn = KVM_PFN_ERR_FAULT;
+		return -EFAULT;
+	}
+
+	xa_erase(&ctx->rmp, pfn);
+	ctx->nr_made_shared++;
 	return 0;
 }
 
@@ -289,15 +295,15 @@ static void snp_refused_policy_takes_nothing_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ctx->nr_made_shared, 0);
 }
 
-/* What the RMP kept is lost, once for each attempt; then it gives it back. */
-static void snp_expect_lost(struct kunit *test, struct page *page, int attempts)
+/* What the RMP kept is lost; then it gives it back. */
+static void snp_expect_lost(struct kunit *test, struct page *page)
 {
 	struct sev_kunit *ctx = test->priv;
 
 	KUNIT_EXPECT_NOT_NULL(test, xa_load(&ctx->rmp, page_to_pfn(page)));
 	ctx->bad_pfn = KVM_PFN_ERR_FAULT;
 	xa_erase(&ctx->rmp, page_to_pfn(page));
-	gmem_kunit_expect_lost(test, page, attempts);
+	gmem_kunit_expect_lost(test, page);
 }
 
 /* The RMP keeps a frame: it is lost, and the host gets another. */
@@ -319,8 +325,8 @@ static void snp_loses_what_it_cannot_take_back(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, gmem_kunit_page(&ctx->vm, 3));
 	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 3), 0);
 	KUNIT_EXPECT_PTR_NE(test, gmem_kunit_page(&ctx->vm, 3), page);
-	/* Also when it left the file. */
-	snp_expect_lost(test, page, 2);
+	/* Once, though it was asked for again when it left the file. */
+	snp_expect_lost(test, page);
 
 	/* Its neighbour came back. */
 	KUNIT_EXPECT_PTR_EQ(test, gmem_kunit_page(&ctx->vm, 4), other);
@@ -328,7 +334,29 @@ static void snp_loses_what_it_cannot_take_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 4), 0);
 }
 
-/* The same for what is freed: destroyed, or punched out. */
+/* What it gives back at the second attempt is freed like any other. */
+static void snp_frees_what_it_takes_back_late(struct kunit *test)
+{
+	struct sev_kunit *ctx = test->priv;
+	struct page *page;
+
+	snp_finish_launch(ctx);
+	page = snp_assigned_page(test, 3);
+	ctx->bad_pfn = page_to_pfn(page);
+	ctx->bad_once = true;
+
+	get_page(page);
+	kunit_warning_suppress(test)
+		KUNIT_EXPECT_EQ(test, snp_to_shared(ctx, 3, ZERO), 0);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&ctx->rmp));
+	KUNIT_EXPECT_FALSE(test, PageHWPoison(page));
+	KUNIT_EXPECT_NULL(test, page_folio(page)->mapping);
+	KUNIT_EXPECT_EQ(test, page_count(page), 1);
+	put_page(page);
+	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 3), 0);
+}
+
+/* What it does not give back when it is freed: destroyed, or punched out. */
 static void snp_loses_what_it_cannot_free(struct kunit *test)
 {
 	struct sev_kunit *ctx = test->priv;
@@ -339,7 +367,7 @@ static void snp_loses_what_it_cannot_free(struct kunit *test)
 	ctx->bad_pfn = page_to_pfn(page);
 	kunit_warning_suppress(test)
 		KUNIT_EXPECT_EQ(test, snp_to_shared(ctx, 3, DESTROY), 0);
-	snp_expect_lost(test, page, 1);
+	snp_expect_lost(test, page);
 	KUNIT_EXPECT_EQ(test, gmem_kunit_state(&ctx->vm, 3), -1);
 	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 3), -EFAULT);
 
@@ -349,7 +377,7 @@ static void snp_loses_what_it_cannot_free(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, vfs_fallocate(ctx->vm.gmem,
 				FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
 				4 * PAGE_SIZE, PAGE_SIZE), 0);
-	snp_expect_lost(test, page, 1);
+	snp_expect_lost(test, page);
 }
 
 /* The guest's fault fails; the page is whole, and the next one gets it. */
@@ -453,6 +481,7 @@ static struct kunit_case sev_kunit_cases[] = {
 	KUNIT_CASE(snp_takes_back_what_it_gave),
 	KUNIT_CASE(snp_refused_policy_takes_nothing_back),
 	KUNIT_CASE(snp_loses_what_it_cannot_take_back),
+	KUNIT_CASE(snp_frees_what_it_takes_back_late),
 	KUNIT_CASE(snp_loses_what_it_cannot_free),
 	KUNIT_CASE(snp_fault_survives_rmp_failure),
 	KUNIT_CASE(snp_launches_in_place),

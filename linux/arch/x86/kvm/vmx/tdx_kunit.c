@@ -439,8 +439,8 @@ static void tdx_expect_lost(struct kunit *test, struct page *first, struct page 
 	KUNIT_EXPECT_NULL(test, gmem_kunit_page(&ctx->vm, 3));
 	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 2), read);
 	KUNIT_EXPECT_EQ(test, gmem_kunit_read(&ctx->vm, 3), read);
-	gmem_kunit_expect_lost(test, first, 1);
-	gmem_kunit_expect_lost(test, second, 1);
+	gmem_kunit_expect_lost(test, first);
+	gmem_kunit_expect_lost(test, second);
 }
 
 /* Pages 2 and 3 are the guest's, and it runs. */
