@@ -474,6 +474,50 @@ static void snp_refuses_bad_launches(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ctx->launched_byte, SNP_PATTERN);
 }
 
+/* As KVM_REQ_VMSA_PAGE_RELOAD does.  Return: what the vCPU would run from. */
+static hpa_t snp_reload_vmsa(struct sev_kunit *ctx, struct vcpu_svm *svm,
+			     unsigned int page)
+{
+	guard(mutex)(&ctx->vm.kvm->lock);
+	guard(srcu)(&ctx->vm.kvm->srcu);
+
+	svm->sev_es.snp_guest_vmsa_gpa = gfn_to_gpa(GMEM_KUNIT_GFN + page);
+	sev_snp_reload_vmsa(&svm->vcpu);
+	return svm->vmcb->control.vmsa_pa;
+}
+
+/* What the host can write is no VMSA: the vCPU is left without one. */
+static void snp_takes_vmsa_from_private_memory(struct kunit *test)
+{
+	struct sev_kunit *ctx = test->priv;
+	struct vcpu_svm *svm;
+
+	svm = kunit_kzalloc(test, sizeof(*svm), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, svm);
+	svm->vmcb = kunit_kzalloc(test, sizeof(*svm->vmcb), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, svm->vmcb);
+	svm->vcpu.kvm = ctx->vm.kvm;
+	mutex_init(&svm->sev_es.snp_vmsa_mutex);
+
+	snp_finish_launch(ctx);
+	KUNIT_EXPECT_EQ(test, gmem_kunit_write(&ctx->vm, 3, SNP_PATTERN), 0);
+	KUNIT_EXPECT_EQ(test, snp_reload_vmsa(ctx, svm, 3), INVALID_PAGE);
+	KUNIT_EXPECT_EQ(test, svm->sev_es.snp_guest_vmsa_gpa, INVALID_PAGE);
+	KUNIT_EXPECT_FALSE(test, kvm_test_request(KVM_REQ_VMSA_PAGE_RELOAD, &svm->vcpu));
+
+	KUNIT_EXPECT_EQ(test, snp_to_private(ctx, 3, ZERO), 0);
+	KUNIT_EXPECT_EQ(test, snp_reload_vmsa(ctx, svm, 3),
+			page_to_phys(gmem_kunit_page(&ctx->vm, 3)));
+	KUNIT_EXPECT_EQ(test, svm->sev_es.snp_guest_vmsa_gpa,
+			gfn_to_gpa(GMEM_KUNIT_GFN + 3));
+	KUNIT_EXPECT_FALSE(test, xa_empty(&ctx->rmp));
+
+	/* Shared again, its reload finds nothing. */
+	KUNIT_EXPECT_EQ(test, snp_to_shared(ctx, 3, ZERO), 0);
+	KUNIT_EXPECT_EQ(test, snp_reload_vmsa(ctx, svm, 3), INVALID_PAGE);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&ctx->rmp));
+}
+
 static struct kunit_case sev_kunit_cases[] = {
 	KUNIT_CASE(snp_offers_policies),
 	KUNIT_CASE(snp_converts_as_offered),
@@ -487,6 +531,7 @@ static struct kunit_case sev_kunit_cases[] = {
 	KUNIT_CASE(snp_launches_in_place),
 	KUNIT_CASE(snp_launches_from_a_source),
 	KUNIT_CASE(snp_refuses_bad_launches),
+	KUNIT_CASE(snp_takes_vmsa_from_private_memory),
 	{}
 };
 
