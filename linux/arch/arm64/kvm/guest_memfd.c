@@ -671,9 +671,18 @@ void kvm_arch_gmem_unshare(struct kvm *kvm, const struct kvm_gfn_range *range)
 {
 	bool poisoned;
 	gfn_t gfn;
+	int ret;
 
 	for (gfn = range->start; pkvm_next_page(kvm, range, &gfn, &poisoned); gfn++) {
-		if (!poisoned)
-			pkvm_unshare_page(kvm, gfn);
+		if (poisoned)
+			continue;
+
+		/*
+		 * What EL2 may refuse is what the host has lost before: the guest took
+		 * the page back with another request, or EL2 poisoned it.  Whether the
+		 * guest hears of success is pkvm_settle_page()'s to say, which asks again.
+		 */
+		ret = pkvm_unshare_page(kvm, gfn);
+		WARN_ON_ONCE(ret && ret != -EPERM && ret != -EHWPOISON);
 	}
 }
