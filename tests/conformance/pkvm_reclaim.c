@@ -21,6 +21,15 @@ static int allow_reclaim(struct env *env, uint64_t value)
 	return ioctl(gmem_vm_fd(env->vm), KVM_ENABLE_CAP, &cap) ? -errno : 0;
 }
 
+KERNEL_TEST(reclaim_is_found_by_asking_for_nothing)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	ASSERT_RET(allow_reclaim(&env, 0), variant->guest_asks ? 0 : -EINVAL);
+	ASSERT_RET(allow_reclaim(&env, 1), variant->guest_asks ? 0 : -EINVAL);
+}
+
 ASKING_TEST(reclaim_is_allowed_before_the_first_run)
 {
 	struct env env;
