@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "env.h"
@@ -596,6 +597,20 @@ static void catch_sigbus(void)
 void catch_sigsegv(void)
 {
 	catch_signal(SIGSEGV);
+}
+
+static void on_tick(int signal)
+{
+	(void)signal;
+}
+
+void tick(long us)
+{
+	struct itimerval every = { .it_interval.tv_usec = us, .it_value.tv_usec = us };
+	struct sigaction action = { .sa_handler = on_tick };
+
+	ASSERT_OK(sigaction(SIGALRM, &action, NULL));
+	ASSERT_OK(setitimer(ITIMER_REAL, &every, NULL));
 }
 
 static pthread_once_t sigbus_caught = PTHREAD_ONCE_INIT;

@@ -168,6 +168,9 @@ int try_write(volatile void *addr, uint64_t value, void **fault);
 /* They return SIGSEGV as well then.  The library may have a handler for that. */
 void catch_sigsegv(void);
 
+/* Interrupt what this process does, every @us microseconds; 0: no more. */
+void tick(long us);
+
 /* madvise(); 0, -errno, or SIGBUS if it came with one. */
 int try_madvise(void *addr, size_t bytes, int advice);
 

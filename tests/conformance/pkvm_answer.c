@@ -3,9 +3,6 @@
  * What becomes of a guest's request, and what the guest is told: by a VMM that does
  * less than it was asked, or takes memory away.
  */
-#include <signal.h>
-#include <sys/time.h>
-
 #include "asking.h"
 
 /* ---- the VMM does less than it was asked ---- */
@@ -74,21 +71,6 @@ ASKING_TEST(reentry_without_conversion_ends_the_request)
 	ASSERT_ANSWER(&env, 0, 0, -EPERM, 0);
 	ASSERT_STATE(&env, "ss");
 	ASSERT_HOST_READS(&env, 0, 2, 0x100);
-}
-
-static void on_tick(int signal)
-{
-	(void)signal;
-}
-
-/* Interrupt whatever this thread does, every @us microseconds; 0: no more. */
-static void tick(long us)
-{
-	struct itimerval every = { .it_interval.tv_usec = us, .it_value.tv_usec = us };
-	struct sigaction action = { .sa_handler = on_tick };
-
-	ASSERT_OK(sigaction(SIGALRM, &action, NULL));
-	ASSERT_OK(setitimer(ITIMER_REAL, &every, NULL));
 }
 
 /* Each interruption costs the rest of its turn, and not what was done before. */

@@ -305,3 +305,48 @@ PROTECTED(unsharing_skips_what_is_not_shared)
 	ASSERT_OK(gmem_guest_load(vcpu, GPA + PAGE, &value));
 	ASSERT(value == 17);
 }
+
+/* The call began when the VM had ordinary memory alone. */
+PROTECTED(sharing_ends_at_memory_that_a_file_converts)
+{
+	const uint64_t nr = 4096, file_pages = 2;
+	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_SHARE, .addr = NOWHERE,
+				      .size = (nr + file_pages) * PAGE };
+	struct gmem_file_options file = {
+		.size = sizeof(file), .bytes = file_pages * PAGE,
+		.flags = IN_PLACE,
+	};
+	struct gmem_slot_options slot = {
+		.size = sizeof(slot), .id = 1, .gpa = NOWHERE, .bytes = nr * PAGE,
+	};
+	struct gmem_vcpu *vcpu = world->vcpus[0];
+	struct gmem_exit exit;
+
+	slot.userspace_addr = mmap(NULL, slot.bytes, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(slot.userspace_addr != MAP_FAILED);
+	ASSERT_OK(gmem_slot_set(world->vm, &slot));
+	ASSERT_OK(gmem_guest_store(vcpu, GPA, 1));
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
+	tick(1000);
+	ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	tick(0);
+	ASSERT_EQ(exit.reason, KVM_EXIT_INTR);
+
+	ASSERT_OK(gmem_file_create(world->vm, &file, &slot.file));
+	slot.id = 2;
+	slot.gpa += slot.bytes;
+	slot.bytes = file.bytes;
+	slot.userspace_addr = NULL;
+	ASSERT_OK(gmem_slot_set(world->vm, &slot));
+	ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
+	ASSERT(gmem_guest_finish(vcpu, &cmd, 1, NULL));
+	ASSERT_EQ(cmd.result, nr);
+	/* It is not shared behind the file's back: the VMM has to be asked. */
+	cmd.addr = slot.gpa;
+	cmd.size = slot.bytes;
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
+	ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
+	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
+}

@@ -320,10 +320,15 @@ static int pkvm_ordinary_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slo
 			      gfn_t gfn)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	int shared = pkvm_page_is_shared(vcpu->kvm, gfn);
+	int shared;
 
+	/* What no slot backs EL2 does not know; a slot that came since may be a file's. */
+	if (!slot || kvm_slot_in_place(slot))
+		return -EPERM;
+
+	shared = pkvm_page_is_shared(vcpu->kvm, gfn);
 	/* One page must not be so already; of many, those are skipped. */
-	if (req->to_private ? !shared || (slot && shared == -ENOENT) : shared == 1)
+	if (req->to_private ? !shared || shared == -ENOENT : shared == 1)
 		return req->is_range ? 0 : -EPERM;
 
 	return req->to_private ? pkvm_unshare_page(vcpu->kvm, gfn) :
