@@ -547,6 +547,7 @@ static int gmem_make_folio_shared(struct gmem_file_conversion *fc,
 		return 0;
 
 	/* Freeing tries again, and loses the frame if that fails, too. */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_RECLAIM));
 	return gmem_drop_folio(fc, folio, exclusive);
 }
 #endif

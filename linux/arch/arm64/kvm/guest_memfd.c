@@ -682,12 +682,8 @@ void kvm_arch_gmem_unshare(struct kvm *kvm, const struct kvm_gfn_range *range)
 		if (poisoned)
 			continue;
 
-		/*
-		 * What EL2 may refuse is what the host has lost before: the guest took
-		 * the page back with another request, or EL2 poisoned it.  Whether the
-		 * guest hears of success is pkvm_settle_page()'s to say, which asks again.
-		 */
+		/* What the file says is shared EL2 shares, unless it has poisoned it. */
 		ret = pkvm_unshare_page(kvm, gfn);
-		WARN_ON_ONCE(ret && ret != -EPERM && ret != -EHWPOISON);
+		WARN_ON_ONCE(ret && ret != -EHWPOISON);
 	}
 }
