@@ -46,10 +46,12 @@ $(eval $(call emu_flavour,tsan,-fsanitize=thread))
 emu-build: $(EMU_TEST_BINARIES)
 
 # The longest first: make -j runs several, each of which keeps about one CPU busy.
+# Where one fails, the others still have something to say.
 EMU_TEST_RUNS := $(addprefix emu-tests-,tsan-engine tsan-conformance asan-engine \
 	asan-conformance plain-engine plain-conformance nobody)
 .PHONY: $(EMU_TEST_RUNS)
-emu-tests: $(EMU_TEST_RUNS)
+emu-tests:
+	@$(MAKE) -k $(EMU_TEST_RUNS)
 
 $(EMU_TEST_RUNS): emu-tests-%: emu-build
 	tests/emu/run $(EMU_TEST_OUT) $(subst -, ,$*)

@@ -329,7 +329,7 @@ PROTECTED(sharing_ends_at_memory_that_a_file_converts)
 	ASSERT_OK(gmem_slot_set(world->vm, &slot));
 	ASSERT_OK(gmem_guest_store(vcpu, GPA, 1));
 	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
-	tick(1000);
+	tick(5000);
 	do {
 		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
 		ASSERT_EQ(exit.reason, KVM_EXIT_INTR);
