@@ -5,6 +5,7 @@ Everything here writes to stderr: stdout belongs to a program's result.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_NO_SOURCE = 3
 EXIT_INTERRUPTED = 130
+
+PR_SET_PDEATHSIG = 1
 
 # The signals that end a program before it is done.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -142,6 +145,11 @@ def child(command, **options):
     except BaseException:
         end_group(process)
         raise
+
+
+def die_with_parent():
+    """Have the kernel end the calling process when its parent dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def end_group(process, grace=5.0):

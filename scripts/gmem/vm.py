@@ -4,13 +4,11 @@
 scripts/vm-init.c is the other end of the control channel.
 """
 
-import ctypes
 import dataclasses
 import os
 import pathlib
 import select
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -20,12 +18,11 @@ import time
 from . import dmesg, initramfs, sysroot
 from .arch import X86_64, Arch
 from .cache import REPO, lock
-from .console import Failure, end_group
+from .console import Failure, die_with_parent, end_group
 
 INIT_SOURCE = REPO / "scripts" / "vm-init.c"
 INIT_DIR = REPO / "build" / "vm"
 BUSYBOX = pathlib.Path("/bin/busybox")
-PR_SET_PDEATHSIG = 1
 HELLO = b"gmem-vm 1"
 BOOT_TIMEOUT = 90.0
 
@@ -120,11 +117,6 @@ def find_busybox(arch):
     return next(path for path in (root / "bin" / "busybox",
                                   root / "usr" / "bin" / "busybox")
                 if path.exists())
-
-
-def die_with_parent():
-    """Have the kernel end the calling process when its parent dies."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Vm:
