@@ -104,8 +104,21 @@ void meddle_with_vcpu(int vm, int vcpu);
 /* Counters are where they were at the first call: false, with words, if not. */
 void leaks_begin(void);
 bool leaks_settled(void);
-/* Pages that the system has lost and cannot name, since the mark. */
+/* Nobody has much more memory than at the mark: false, with words, if not. */
 void leaks_mark(void);
 bool leaks_since_mark(void);
+/* The whole of a file that is not empty, as a string. */
+void read_text(const char *path, char *text, size_t size);
+
+/* ---- allocations.c: which code has how much of the kernel's memory ---- */
+
+/* A table that is valid until the next call. */
+const char *allocations_read(void);
+/* How many more objects, pages among them, lines of KVM's have that have more. */
+int64_t allocations_kvm_grew(const char *before, const char *now);
+/* How many more bytes all others have, but for what allocators keep. */
+int64_t allocations_others_grew(const char *before, const char *now);
+/* Which lines of code have more now than before. */
+void allocations_print_growth(const char *before, const char *now);
 
 #endif /* HOSTILE_H */

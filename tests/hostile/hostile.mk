@@ -4,7 +4,7 @@
 
 HOSTILE := $(BUILD)/bin/hostile
 HOSTILE_OBJS := $(patsubst %,$(BUILD)/tests/hostile/%.o,hostile world acts leaks \
-	guest_$(GUEST_ARCH))
+	allocations guest_$(GUEST_ARCH))
 LIE := $(BUILD)/bin/lie
 
 $(BUILD)/tests/hostile/%.o: tests/hostile/%.c tests/hostile/hostile.mk
@@ -15,7 +15,8 @@ $(HOSTILE): $(HOSTILE_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -pthread -o $@ $^
 
-$(LIE): $(BUILD)/tests/hostile/lie.o $(BUILD)/tests/hostile/leaks.o $(TEST_WITH_ENV) $(LIB_A)
+$(LIE): $(BUILD)/tests/hostile/lie.o $(BUILD)/tests/hostile/leaks.o \
+	$(BUILD)/tests/hostile/allocations.o $(TEST_WITH_ENV) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -pthread -o $@ $^ $(GMEM_LIBS)
 
