@@ -11,7 +11,7 @@
 EMU_TEST_OUT := build/emu-tests
 EMU_TEST_SRCS := $(addprefix tests/emu/,device.c fail.c handshake.c limits.c mprotect.c \
 	pkvm.c process.c snp.c tdx.c vcpu.c view.c)
-EMU_TEST_HARNESS := $(addprefix tests/conformance/,harness.c variants.c env.c pin.c)
+EMU_TEST_HARNESS := $(addprefix tests/conformance/,harness.c variants.c env.c host.c pin.c)
 EMU_TEST_DEPS := $(wildcard emu/*.h emu/*/*.h core/*.h include/gmem/*.h lib/*.h guest/*.h \
 	tests/conformance/*.h tests/emu/*.h tests/oracle/*.h) emu/emu.mk tests/emu/emu-tests.mk
 EMU_TEST_CFLAGS := $(filter-out -MMD -MP -O2 -Wshadow,$(EMU_CFLAGS)) -O1 \
