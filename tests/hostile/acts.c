@@ -336,9 +336,29 @@ static void act_run(void)
 	run_vcpu((unsigned int)below(NR_FDS));
 }
 
+/* Ordinary memory is in front of what converts, if any. */
+static void add_data(int vm, int file, uint64_t ordinary)
+{
+	unsigned char *data = any_window();
+
+	set_slot(vm, 1, DATA_GPA + ordinary, DATA_PAGES * PAGE - ordinary, file, ordinary,
+		 data + ordinary);
+	if (file >= 0)
+		map_window(data, DATA_PAGES * PAGE, file, 0);
+}
+
+static void add_ordinary(int vm, uint64_t bytes)
+{
+	unsigned char *memory = any_window();
+
+	map_window(memory, bytes, -1, 0);
+	set_slot(vm, 2, DATA_GPA, bytes, -1, 0, memory);
+}
+
 void act_create_machine(void)
 {
-	unsigned char *code = any_window(), *data = any_window();
+	const uint64_t ordinary = one_in(4) ? DATA_PAGES / 2 * PAGE : 0;
+	unsigned char *code = any_window();
 	unsigned int file_place;
 	int vm, file, place = -1;
 
@@ -352,14 +372,20 @@ void act_create_machine(void)
 
 	file = create_file(vm, DATA_PAGES, IN_PLACE |
 			   (one_in(2) ? GUEST_MEMFD_FLAG_INIT_SHARED : 0));
-	set_slot(vm, 1, DATA_GPA, DATA_PAGES * PAGE, file, 0, data);
-	if (file >= 0)
-		map_window(data, DATA_PAGES * PAGE, file, 0);
+	if (ordinary)
+		add_ordinary(vm, ordinary);
+	else
+		add_data(vm, file, 0);
 	file_place = keep_fd(FILES, file);
 	for (unsigned long id = 0; id < 1 + below(3); id++) {
 		place = create_vcpu(vm, id, CODE_GPA + below(CODE_PAGES) * PAGE);
 		if (place >= 0)
 			file_of[place] = file_place;
+	}
+	if (ordinary && place >= 0) {
+		/* It shares memory before there is any that converts. */
+		run_vcpu((unsigned int)place);
+		add_data(vm, fd_at(FILES, file_place), ordinary);
 	}
 	keep_fd(VMS, vm);
 	if (place >= 0)

@@ -90,11 +90,10 @@ struct kvm_gmem_attrs *kvm_gmem_attrs_create(u64 nr_pages, bool shared)
 	return attrs;
 }
 
-struct kvm_gmem_attrs *kvm_gmem_attrs_get(struct kvm_gmem_attrs *attrs)
+void kvm_gmem_attrs_get(struct kvm_gmem_attrs *attrs)
 {
 	if (attrs)
 		kref_get(&attrs->ref);
-	return attrs;
 }
 
 static void kvm_gmem_attrs_free(struct kref *ref)

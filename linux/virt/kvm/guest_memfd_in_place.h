@@ -43,7 +43,7 @@ int kvm_gmem_in_place_init(void);
 void kvm_gmem_in_place_exit(void);
 
 struct kvm_gmem_attrs *kvm_gmem_attrs_create(u64 nr_pages, bool shared);
-struct kvm_gmem_attrs *kvm_gmem_attrs_get(struct kvm_gmem_attrs *attrs);
+void kvm_gmem_attrs_get(struct kvm_gmem_attrs *attrs);
 void kvm_gmem_attrs_put(struct kvm_gmem_attrs *attrs);
 
 /*
@@ -81,12 +81,7 @@ static inline struct kvm_gmem_attrs *kvm_gmem_attrs_create(u64 nr_pages,
 	return ERR_PTR(-EOPNOTSUPP);
 }
 
-static inline struct kvm_gmem_attrs *
-kvm_gmem_attrs_get(struct kvm_gmem_attrs *attrs)
-{
-	return attrs;
-}
-
+static inline void kvm_gmem_attrs_get(struct kvm_gmem_attrs *attrs) {}
 static inline void kvm_gmem_attrs_put(struct kvm_gmem_attrs *attrs) {}
 
 static inline bool kvm_gmem_attrs_private(const struct kvm_gmem_attrs *attrs,

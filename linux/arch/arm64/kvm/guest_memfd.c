@@ -19,7 +19,8 @@
  * before the file frees it.  EL2 poisons its place then: what the guest lost by
  * force does not come back.
  *
- * Ordinary memory has no VMM to ask: EL2 does at once what the guest asked for.
+ * Ordinary memory has no VMM to ask: EL2 does at once what the guest asked for.  In a
+ * VM that has nothing else we hear only of calls for several pages.
  */
 #include <kunit/static_stub.h>
 #include <linux/kvm_host.h>
@@ -372,19 +373,6 @@ static int pkvm_for_each_page(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-static bool pkvm_has_in_place_slots(struct kvm *kvm)
-{
-	struct kvm_memory_slot *slot;
-	int bkt;
-
-	kvm_for_each_memslot(slot, bkt, kvm_memslots(kvm)) {
-		if (kvm_slot_in_place(slot))
-			return true;
-	}
-
-	return false;
-}
-
 /*
  * Whether all of the request is memory that no file converts.  What no slot backs is
  * left to a VMM that knows of conversions, and to EL2 to refuse otherwise.
@@ -394,10 +382,10 @@ static bool pkvm_is_ordinary(struct kvm_vcpu *vcpu)
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	gfn_t gfn = req->gfn, end = req->gfn + req->nr_pages;
 
-	guard(srcu)(&vcpu->kvm->srcu);
-
-	if (!pkvm_has_in_place_slots(vcpu->kvm))
+	if (!READ_ONCE(vcpu->kvm->arch.pkvm.converts))
 		return true;
+
+	guard(srcu)(&vcpu->kvm->srcu);
 
 	while (gfn < end) {
 		struct kvm_memory_slot *slot = gfn_to_memslot(vcpu->kvm, gfn);
@@ -522,7 +510,22 @@ int pkvm_continue_mem_request(struct kvm_vcpu *vcpu)
 }
 
 /*
- * The guest's MEM_SHARE or MEM_UNSHARE.
+ * A slot is about to convert in place: from now on EL2 leaves the guest's calls to us,
+ * and no vCPU is there any more with one that began before.
+ *
+ * Context: slots_lock is held.
+ */
+void pkvm_vm_begin_converting(struct kvm *kvm)
+{
+	if (kvm->arch.pkvm.converts)
+		return;
+
+	WRITE_ONCE(kvm->arch.pkvm.converts, true);
+	kvm_make_all_cpus_request(kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
+}
+
+/*
+ * The guest's MEM_SHARE or MEM_UNSHARE, where EL2 does not answer by itself.
  *
  * Context: the exit handler, with the vCPU loaded.
  * Return: as pkvm_continue_mem_request().
