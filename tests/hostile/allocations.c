@@ -79,20 +79,26 @@ const char *allocations_read(void)
 	exit(3);
 }
 
-/* How much more @site has than @before, whose lines are the same, had. */
-static struct site growth(const char **before, struct site site)
+/*
+ * How much more the next site has in @now than in @before, whose lines are the same.
+ * Return: false if there is no further one.
+ */
+static bool next_growth(const char **before, const char **now, struct site *site)
 {
 	struct site old = { 0 };
 
+	*now = next_site(*now, site);
+	if (!*now)
+		return false;
 	*before = next_site(*before, &old);
-	if (!*before || old.length != site.length ||
-	    memcmp(old.name, site.name, old.length)) {
+	if (!*before || old.length != site->length ||
+	    memcmp(old.name, site->name, old.length)) {
 		fprintf(stderr, "hostile: /proc/allocinfo has other lines than before\n");
 		exit(3);
 	}
-	site.bytes -= old.bytes;
-	site.objects -= old.objects;
-	return site;
+	site->bytes -= old.bytes;
+	site->objects -= old.objects;
+	return true;
 }
 
 int64_t allocations_kvm_grew(const char *before, const char *now)
@@ -100,11 +106,9 @@ int64_t allocations_kvm_grew(const char *before, const char *now)
 	struct site site;
 	int64_t objects = 0;
 
-	while ((now = next_site(now, &site))) {
-		site = growth(&before, site);
+	while (next_growth(&before, &now, &site))
 		if (is_kvms(&site) && site.objects > 0)
 			objects += site.objects;
-	}
 	return objects;
 }
 
@@ -113,11 +117,9 @@ int64_t allocations_others_grew(const char *before, const char *now)
 	struct site site;
 	int64_t bytes = 0;
 
-	while ((now = next_site(now, &site))) {
-		site = growth(&before, site);
+	while (next_growth(&before, &now, &site))
 		if (!is_kvms(&site) && !keeps(&site))
 			bytes += site.bytes;
-	}
 	return bytes;
 }
 
@@ -125,8 +127,7 @@ void allocations_print_growth(const char *before, const char *now)
 {
 	struct site site;
 
-	while ((now = next_site(now, &site))) {
-		site = growth(&before, site);
+	while (next_growth(&before, &now, &site)) {
 		if (site.objects > 0 && !keeps(&site))
 			printf("# %" PRId64 " more objects, %" PRId64 " bytes:%.*s\n",
 			       site.objects, site.bytes, (int)site.length, site.name);
