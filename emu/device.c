@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
- * The calls of <gmem/emu.h>: devices that pin, memory that fails, a host that lies.
+ * The calls of <gmem/emu.h>: devices that pin, memory that fails, a host that lies, a
+ * VMM that meddles with vCPUs.
  */
 #include <string.h>
 
@@ -199,6 +200,40 @@ GMEM_API int gmem_emu_set_property(struct gmem_vm *base, uint32_t property,
 	vm = to_emu_vm(base);
 	return gmem_report(base->engine, vm->ops->vm_set_property ?
 			   vm->ops->vm_set_property(vm, property, value) : -EOPNOTSUPP);
+}
+
+static int check_vcpu(struct gmem_vcpu *vcpu, const char *function)
+{
+	if (!vcpu || vcpu->vm->engine->ops != &gmem_emu_ops)
+		return gmem_refuse_with(vcpu ? vcpu->vm->engine : NULL, -EINVAL, function,
+					"no vCPU of the emu engine");
+	if (!emu_own_process(to_emu_engine(vcpu->vm->engine)))
+		return -EIO;
+	return to_emu_vm(vcpu->vm)->ops->guest_powers_vcpus ? 0 : -EOPNOTSUPP;
+}
+
+GMEM_API int gmem_emu_power_off(struct gmem_vcpu *vcpu)
+{
+	int ret;
+
+	ret = check_vcpu(vcpu, __func__);
+	if (ret)
+		return ret;
+	emu_vcpu_power_off(to_emu_vcpu(vcpu));
+	return 0;
+}
+
+GMEM_API int gmem_emu_plan_share(struct gmem_vcpu *vcpu, uint64_t gpa, uint64_t bytes)
+{
+	int ret;
+
+	ret = check_vcpu(vcpu, __func__);
+	if (ret)
+		return ret;
+	if (!bytes || !gmem_page_aligned(gpa | bytes))
+		return gmem_refuse(vcpu->vm->engine, "empty or misaligned range");
+	return emu_vcpu_plan_share(to_emu_vcpu(vcpu), gpa >> EMU_PAGE_SHIFT,
+				   bytes >> EMU_PAGE_SHIFT);
 }
 
 GMEM_API int gmem_emu_set_limit(struct gmem_engine *base, uint32_t limit,

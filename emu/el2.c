@@ -3,18 +3,20 @@
  * A model of pKVM's hypervisor: which of host and guest has a page, whatever the
  * host's guest_memfd thinks.
  *
- * The states and what moves a page between them are those of Linux 7.3,
- * arch/arm64/kvm/hyp/nvhe/mem_protect.c:
+ * The states and what moves a page between them are those of Linux 7.3 with our
+ * patches, arch/arm64/kvm/hyp/nvhe/mem_protect.c:
  *
  *	host		guest
  *	OWNED		NOPAGE		never given to the guest
  *	NOPAGE		OWNED		__pkvm_host_donate_guest()
- *	SHARED_BORROWED	SHARED_OWNED	__pkvm_guest_share_host()
- *	OWNED		POISON		__pkvm_host_force_reclaim_page_guest(), here
- *					for shared pages, too
+ *	SHARED_BORROWED	SHARED_OWNED	__pkvm_guest_share_host(), or
+ *					__pkvm_host_donate_guest_shared()
+ *	OWNED		POISON		__pkvm_host_poison_page_guest()
  *
  * and back from the third to the second by __pkvm_guest_unshare_host().  There is
- * no column for the hypervisor's own state: it has none of these pages.
+ * no column for the hypervisor's own state: it has none of these pages.  None of them
+ * becomes NOPAGE again for the guest, so what it wrote is shared by its own call, or
+ * not at all.
  *
  * A page's state is one byte that only atomic operations touch.  Donation runs on
  * vCPU threads; everything else runs under the file's lock.  A flag for each 2 MiB
@@ -132,22 +134,15 @@ int el2_host_donate_guest(struct emu_file *file, u64 index)
 	return wrong_state(stored_state(file, index));
 }
 
-int el2_host_donate_guest_shared(struct emu_file *file, u64 index)
+int el2_host_donate_guest_shared(const struct el2_call *call, struct emu_file *file,
+				 u64 index)
 {
+	if (call->to_private || file != call->file || index < call->start ||
+	    index - call->start >= call->nr_pages)
+		return -EPERM;
 	if (change(file, index, NEVER_GIVEN, GIVEN_AND_SHARED))
 		return 0;
 	return wrong_state(stored_state(file, index));
-}
-
-int el2_guest_share_host(struct emu_file *file, u64 index)
-{
-	u8 stored = stored_state(file, index);
-
-	if (stored == GIVEN_AND_SHARED)
-		return 0;
-	if (stored != GIVEN || !change(file, index, GIVEN, GIVEN_AND_SHARED))
-		return wrong_state(stored);
-	return 0;
 }
 
 int el2_guest_relinquish_host(struct emu_file *file, u64 index)
@@ -158,6 +153,56 @@ int el2_guest_relinquish_host(struct emu_file *file, u64 index)
 	    !change(file, index, GIVEN_AND_SHARED, GIVEN))
 		return wrong_state(stored);
 	return 0;
+}
+
+s64 el2_guest_share(struct el2_call *call, struct emu_file *file, u64 start,
+		    u64 nr_pages, bool range)
+{
+	u8 first = stored_state(file, start);
+	u64 done;
+
+	/* What was shared before, and what was not, are calls of their own. */
+	for (done = 0; done < nr_pages; done++) {
+		u8 stored = stored_state(file, start + done);
+
+		if (stored != first || (stored == GIVEN_AND_SHARED && !range))
+			break;
+		if (stored != GIVEN_AND_SHARED &&
+		    !change(file, start + done, GIVEN, GIVEN_AND_SHARED))
+			break;
+	}
+	if (!done && first != NEVER_GIVEN)
+		return -EINVAL;
+	*call = (struct el2_call){
+		.file = file, .start = start, .nr_pages = nr_pages,
+	};
+	return (s64)done;
+}
+
+s64 el2_guest_unshare(struct el2_call *call, struct emu_file *file, u64 start,
+		      u64 nr_pages, bool range)
+{
+	if (!range && stored_state(file, start) != GIVEN_AND_SHARED)
+		return -EINVAL;
+	*call = (struct el2_call){
+		.file = file, .start = start, .nr_pages = nr_pages, .to_private = true,
+	};
+	return 0;
+}
+
+u64 el2_call_end(struct el2_call *call, u64 said)
+{
+	u64 done;
+
+	for (done = 0; done < min(said, call->nr_pages); done++) {
+		u8 stored = stored_state(call->file, call->start + done);
+
+		if (call->to_private ? stored != GIVEN && stored != NEVER_GIVEN :
+				       stored != GIVEN_AND_SHARED)
+			break;
+	}
+	call->nr_pages = 0;
+	return done;
 }
 
 /* The first page after @start, at most @end, whose state differs. */

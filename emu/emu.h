@@ -157,11 +157,23 @@ enum emu_vcpu_state {
 	EMU_VCPU_EXITED,	/* waits for @resume; @exit is to be fetched */
 };
 
+/* Changes under vcpus_lock, but for the last step: that is gmem_vcpu_run()'s. */
+enum emu_vcpu_power {
+	EMU_VCPU_ON,
+	EMU_VCPU_OFF,
+	EMU_VCPU_POWERED_ON,	/* by the guest: to be reset before it runs */
+};
+
 struct emu_vcpu {
 	struct gmem_vcpu vcpu;
 	struct emu_vm *vm;
 	void *platform_data;
 	struct gmem_request request;
+	u32 power;		/* enum emu_vcpu_power */
+	sem_t powered_on;
+	/* What the VMM set it to ask for in place of the guest; @run_lock. */
+	u64 plan_gfn;
+	u64 plan_pages;
 
 	/* Written by every access: keep apart from what others read. */
 	u32 access_seq __attribute__((aligned(64)));	/* odd: inside an access */
@@ -176,6 +188,8 @@ struct emu_vcpu {
 	struct gmem_exit exit;
 	s64 hypercall_ret;
 	u64 pages_done;		/* what the guest is told; EMU_PAGES_BY_RET: nothing */
+	bool single_page;	/* the hypercall takes no number of pages */
+	bool by_guest;		/* the guest powered it on */
 	bool started;		/* the thread exists */
 	bool restart;		/* go to the program's entry; @resume orders it */
 	bool quit;		/* end the thread */
@@ -210,6 +224,11 @@ static inline struct emu_file *to_emu_file(struct gmem_file *file)
 static inline struct emu_vcpu *to_emu_vcpu(struct gmem_vcpu *vcpu)
 {
 	return gmem_container_of(vcpu, struct emu_vcpu, vcpu);
+}
+
+static inline bool emu_vcpu_is_off(const struct emu_vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->power, __ATOMIC_SEQ_CST) == EMU_VCPU_OFF;
 }
 
 static inline bool emu_own_process(const struct emu_engine *engine)
@@ -384,6 +403,13 @@ int emu_vcpu_fd(struct gmem_vcpu *vcpu);
 int emu_vcpu_run(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
 int emu_vcpu_complete_hypercall(struct gmem_vcpu *vcpu, int64_t ret);
 int emu_guest_enter(struct gmem_vcpu *vcpu);
+/* For gmem_emu_power_off() and gmem_emu_plan_share(), while the vCPU does not run. */
+void emu_vcpu_power_off(struct emu_vcpu *vcpu);
+int emu_vcpu_plan_share(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages);
+/* The caller holds vcpus_lock. */
+void emu_vcpu_power_off_locked(struct emu_vcpu *vcpu);
+/* CPU_ON.  0; -EEXIST if it is on; -EINVAL if there is none. */
+int emu_vcpu_power_on(struct emu_vm *vm, u64 id);
 /* On the vCPU's thread: stop with what is in @exit, come back at re-entry. */
 void emu_vcpu_exit(struct emu_vcpu *vcpu);
 void emu_vcpu_park(struct emu_vcpu *vcpu);

@@ -107,9 +107,16 @@ struct emu_access {
  * @vcpu_enter: optional.  gmem_vcpu_run(), on the caller's thread, before the
  *	guest goes on: the first one creates the VM at the hypervisor, seals the
  *	launch.  Returns 0 or -errno, which gmem_vcpu_run() then returns.
- * @vcpu_reset: optional.  The host wants the vCPU to start at the guest program's
- *	entry: always for a new one, else for gmem_guest_abort().  Drops its
- *	request.  Returns 0; -EPERM where the host has no say any more.
+ * @vcpu_may_reset: optional.  The host wants the vCPU to start at the guest program's
+ *	entry: always for a new one, else for gmem_guest_abort(); or only to write its
+ *	registers, for gmem_emu_plan_share().  Under vcpus_lock.  Returns 0; -EPERM
+ *	where the host has no say any more.
+ * @vcpu_reset: optional, on the caller's thread, while the vCPU stands still.  It is
+ *	about to start anew, or was powered off: nobody waits for the answer to what
+ *	the guest asked for.
+ * @guest_boot: optional, on the vCPU's thread.  What the guest does before its
+ *	program on a vCPU that it did not power on itself.
+ * @guest_powers_vcpus: PSCI: vCPUs are powered off and on.
  *
  * @host_run: optional.  May the host reach pages that guest_memfd calls shared:
  *	answers for @start in @allowed and returns the first page of [@start, @end)
@@ -131,7 +138,9 @@ struct emu_access {
  *	time and may be left by it for good, if the vCPU is reset or released while
  *	it waits: keep nothing on the stack that needs releasing.  Returns what the
  *	guest gets: 0 or a negative errno value.  May set @vcpu->pages_done: how many
- *	pages from the front on are as asked, where the guest is told.
+ *	pages from the front on are as asked, where the guest is told.  If there are
+ *	fewer than @nr_pages the guest calls again.  @vcpu->single_page: the call was
+ *	the one for a single page, where there are two.
  *
  * @policy_caps: optional.  What KVM_CAP_GUEST_MEMFD_CONTENT_POLICIES answers.
  * @policy_supported: optional.  kvm_gmem_arch_content_policy_supported(), locked,
@@ -176,7 +185,10 @@ struct emu_platform_ops {
 	int (*vcpu_create)(struct emu_vcpu *vcpu);
 	void (*vcpu_destroy)(struct emu_vcpu *vcpu);
 	int (*vcpu_enter)(struct emu_vcpu *vcpu);
-	int (*vcpu_reset)(struct emu_vcpu *vcpu);
+	int (*vcpu_may_reset)(struct emu_vcpu *vcpu, bool registers_only);
+	void (*vcpu_reset)(struct emu_vcpu *vcpu);
+	void (*guest_boot)(struct emu_vcpu *vcpu);
+	bool guest_powers_vcpus;
 
 	u64 (*host_run)(struct emu_file *file, u64 start, u64 end, bool *allowed);
 	enum emu_access_result (*guest_access)(struct emu_vcpu *vcpu,

@@ -12,7 +12,11 @@
  * it.  When the vCPU is entered again the request ends, and whatever guest_memfd
  * and EL2 do not agree on by then is the host's no more.
  *
- * Locks: slots_lock > the file's lock, on vCPU threads outside accesses, too.
+ * So that the VMM cannot ask in the guest's place, the guest alone starts vCPUs once
+ * one has run, by PSCI, and each begins with nothing that the VMM has set.
+ *
+ * Locks: slots_lock > the file's lock, on vCPU threads outside accesses, too;
+ * vcpus_lock, which guards what is on or off, is taken with neither.
  * Whatever takes access away from the host runs under the file's lock, and so do
  * the conversions that rely on it.
  */
@@ -22,17 +26,27 @@
 #include <gmem/gmem.h>
 #include "el2.h"
 
-/* EL2 cannot be preempted: pages that one call of it handles at most. */
-#define EL2_CALL_PAGES	512ull
-
 struct pkvm_vm {
 	u32 created;		/* at EL2, by the first vCPU that runs */
+	/* By slots_lock, and constant once the VM is created. */
+	bool decided;
+	bool converts;		/* a file of its did when it was created */
+	u32 sealed;		/* the guest alone powers on vCPUs; atomic */
 	bool reclaim;		/* GMEM_EMU_DESTRUCTIVE_RECLAIM */
 };
 
-/* A part of a request that lies in one file, or in none. */
+struct pkvm_vcpu {
+	struct el2_call call;	/* EL2's */
+	/* What the VMM was asked, until the guest is answered; the request shrinks. */
+	u64 gfn;
+	u64 nr_pages;		/* 0: the vCPU waits for no answer */
+	bool to_private;
+};
+
+/* Memory that lies in one slot. */
 struct piece {
-	struct emu_file *file;
+	bool exists;
+	struct emu_file *file;	/* that converts in place; NULL: ordinary memory */
 	u64 start;		/* page of the file */
 	u64 nr_pages;
 };
@@ -71,6 +85,16 @@ static int pkvm_vm_set_property(struct emu_vm *vm, u32 property, u64 value)
 	return 0;
 }
 
+/* EL2 answers the guest's calls by itself in a VM that does not convert. */
+static int pkvm_slot_set(struct emu_vm *vm, const struct emu_slot *slot)
+{
+	const struct pkvm_vm *pkvm = vm->platform_data;
+
+	if (slot->file && slot->file->in_place && pkvm->decided && !pkvm->converts)
+		return -EPERM;
+	return 0;
+}
+
 static int pkvm_slot_may_go(struct emu_vm *vm, const struct emu_slot *slot)
 {
 	(void)slot;
@@ -82,24 +106,99 @@ static int pkvm_slot_may_go(struct emu_vm *vm, const struct emu_slot *slot)
 /* EL2 is told their number once. */
 static int pkvm_vcpu_create(struct emu_vcpu *vcpu)
 {
-	return is_created(vcpu->vm) ? -EBUSY : 0;
+	const struct pkvm_vm *pkvm = vcpu->vm->platform_data;
+
+	if (is_created(vcpu->vm) && pkvm->converts)
+		return -EBUSY;
+	vcpu->platform_data = emu_fail_now() ? NULL : calloc(1, sizeof(struct pkvm_vcpu));
+	return vcpu->platform_data ? 0 : -ENOMEM;
+}
+
+static void pkvm_vcpu_destroy(struct emu_vcpu *vcpu)
+{
+	free(vcpu->platform_data);
+}
+
+static bool has_in_place_slot(const struct emu_vm *vm)
+{
+	for (u32 i = 0; vm->slots && i < vm->slots->nr; i++) {
+		const struct emu_file *file = vm->slots->slot[i].file;
+
+		if (file && file->in_place)
+			return true;
+	}
+	return false;
+}
+
+static void create_vm(struct emu_vm *vm)
+{
+	struct pkvm_vm *pkvm = vm->platform_data;
+
+	if (smp_load_acquire(&pkvm->created) == EMU_RAN)
+		return;
+	pthread_mutex_lock(&vm->slots_lock);
+	if (!pkvm->decided) {
+		pkvm->decided = true;
+		pkvm->converts = has_in_place_slot(vm);
+	}
+	pthread_mutex_unlock(&vm->slots_lock);
+	emu_first_run(vm, &pkvm->created);
+}
+
+/*
+ * The VM's first vCPU is about to be entered: all others are powered off, whatever
+ * the VMM made of them, and start where the guest says.  A vCPU that is off itself
+ * leaves that to another.
+ */
+static void seal_vm(struct emu_vcpu *vcpu)
+{
+	struct emu_vm *vm = vcpu->vm;
+	struct pkvm_vm *pkvm = vm->platform_data;
+
+	if (smp_load_acquire(&pkvm->sealed))
+		return;
+	pthread_mutex_lock(&vm->vcpus_lock);
+	if (!pkvm->sealed && !emu_vcpu_is_off(vcpu)) {
+		for (u32 i = 0; i < vm->nr_vcpus; i++) {
+			if (vm->vcpus[i] != vcpu)
+				emu_vcpu_power_off_locked(vm->vcpus[i]);
+		}
+		smp_store_release(&pkvm->sealed, 1);
+	}
+	pthread_mutex_unlock(&vm->vcpus_lock);
 }
 
 static int pkvm_vcpu_enter(struct emu_vcpu *vcpu)
 {
-	struct pkvm_vm *pkvm = vcpu->vm->platform_data;
+	const struct pkvm_vm *pkvm = vcpu->vm->platform_data;
 
-	emu_first_run(vcpu->vm, &pkvm->created);
+	create_vm(vcpu->vm);
+	if (pkvm->converts)
+		seal_vm(vcpu);
 	return 0;
 }
 
 /*
- * KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG.  Also for vCPUs that have not run: one of
- * those would do to make the guest "ask" for something.
+ * KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG.  The latter only tells what a vCPU that is off
+ * would start with if the guest's CPU_ON did not reset it.
  */
-static int pkvm_vcpu_reset(struct emu_vcpu *vcpu)
+static int pkvm_vcpu_may_reset(struct emu_vcpu *vcpu, bool registers_only)
 {
-	return is_created(vcpu->vm) ? -EPERM : 0;
+	struct pkvm_vm *pkvm = vcpu->vm->platform_data;
+
+	if (!smp_load_acquire(&pkvm->sealed))
+		return 0;
+	return registers_only && emu_vcpu_is_off(vcpu) ? 0 : -EPERM;
+}
+
+/* The guest's first act on the vCPU that the VMM starts: as start.S does on arm64. */
+static void pkvm_guest_boot(struct emu_vcpu *vcpu)
+{
+	struct emu_vm *vm = vcpu->vm;
+	u32 nr = smp_load_acquire(&vm->nr_vcpus);
+
+	for (u32 i = 0; i < nr; i++)
+		emu_vcpu_power_on(vm, vm->vcpus[i]->vcpu.id);
 }
 
 /* ---- the guest's accesses ---- */
@@ -138,176 +237,214 @@ static struct piece find_piece(struct emu_vm *vm, u64 gfn, u64 most)
 		const struct emu_slot *slot = &slots->slot[i];
 		u64 offset = gpa - slot->gpa;
 
-		if (slot->gpa > gpa) {
-			most = min(most, (slot->gpa - gpa) >> EMU_PAGE_SHIFT);
-			break;
-		}
 		if (offset >= slot->bytes)
 			continue;
 		return (struct piece){
+			.exists = !slot->file_gone,
 			.file = slot->file && slot->file->in_place ? slot->file : NULL,
 			.start = (slot->offset + offset) >> EMU_PAGE_SHIFT,
 			.nr_pages = min(most, (slot->bytes - offset) >> EMU_PAGE_SHIFT),
 		};
 	}
-	return (struct piece){ .nr_pages = most };
+	return (struct piece){ 0 };
+}
+
+/* slots_lock, and the lock of the piece's file if it has one. */
+static struct piece lock_piece(struct emu_vm *vm, u64 gfn, u64 most)
+{
+	struct piece piece;
+
+	pthread_mutex_lock(&vm->slots_lock);
+	piece = find_piece(vm, gfn, most);
+	if (piece.file)
+		pthread_mutex_lock(&piece.file->lock);
+	return piece;
+}
+
+static void unlock_piece(struct emu_vm *vm, const struct piece *piece)
+{
+	if (piece->file)
+		pthread_mutex_unlock(&piece->file->lock);
+	pthread_mutex_unlock(&vm->slots_lock);
+}
+
+static unsigned int piece_attrs(const struct piece *piece, u64 i)
+{
+	return gmem_attr_map_get(piece->file->map, piece->start + i);
+}
+
+/* Neither destroyed nor failed memory. */
+static bool can_be_given(const struct piece *piece, u64 i)
+{
+	u64 index = piece->start + i;
+
+	return !(piece_attrs(piece, i) & GMEM_ATTR_DESTROYED) &&
+	       emu_marks_first(&piece->file->poison, index, index + 1) != index;
 }
 
 /*
- * Do @fn to all of a request, in pieces that EL2 handles in one call.  It runs
- * under the file's lock; what it returns is added up.
+ * Give the guest what it shares before it ever had it: pages of one kind, so that the
+ * VMM has a part in all of them or in none, up to one that the guest has, or that was
+ * destroyed and has to be converted first.  Returns how many.
  */
-static u64 for_pieces(struct emu_vm *vm, u64 gfn, u64 nr_pages, bool to_private,
-		      int *ret,
-		      u64 (*fn)(const struct piece *piece, bool to_private, int *ret))
+static u64 give_pages(struct el2_call *call, const struct piece *piece)
 {
-	u64 sum = 0;
+	u64 nr = 0;
 
-	for (u64 at = 0, step; at < nr_pages; at += step) {
-		struct piece piece;
+	while (nr < piece->nr_pages && can_be_given(piece, nr) &&
+	       piece_attrs(piece, nr) == piece_attrs(piece, 0) &&
+	       !el2_host_donate_guest_shared(call, piece->file, piece->start + nr))
+		nr++;
+	return nr;
+}
 
-		pthread_mutex_lock(&vm->slots_lock);
-		piece = find_piece(vm, gfn + at, min(nr_pages - at, EL2_CALL_PAGES));
-		step = piece.nr_pages;
-		if (piece.file)
-			pthread_mutex_lock(&piece.file->lock);
-		sum += fn(&piece, to_private, ret);
-		if (piece.file)
-			pthread_mutex_unlock(&piece.file->lock);
-		pthread_mutex_unlock(&vm->slots_lock);
+/* What guest_memfd calls shared is, now that EL2 lets the host in. */
+static void show_shared(const struct piece *piece, u64 nr)
+{
+	for (u64 i = 0; i < nr; i++) {
+		if (!piece_attrs(piece, i))
+			emu_views_show(piece->file, piece->start + i,
+				       piece->start + i + 1, false);
 	}
-	return sum;
 }
 
 /*
- * MEM_SHARE at EL2: this is the consent.  A page that the guest never touched is
- * faulted in first, unless its memory was destroyed: that has to be converted.
+ * MEM_SHARE of memory that converts.  What the guest has EL2 shares, which is the
+ * consent; what it never had is given to it.  What was destroyed has to be converted
+ * before there is anything to give.  Returns for how many pages the VMM is asked, or
+ * -EINVAL.
  */
-static int share_page(struct emu_file *file, u64 index)
+static s64 begin_share(struct emu_vcpu *vcpu, const struct piece *piece)
 {
-	unsigned int attrs = gmem_attr_map_get(file->map, index);
-	bool hidden = el2_host_state(file, index) == EL2_NOPAGE;
-	int ret;
+	struct pkvm_vcpu *pkvm = vcpu->platform_data;
+	s64 ret;
+	u64 nr;
 
-	ret = el2_guest_share_host(file, index);
-	if (ret == -ENOENT) {
-		if (attrs & GMEM_ATTR_DESTROYED)
-			return 0;
-		ret = el2_host_donate_guest_shared(file, index);
-		/* Another vCPU just faulted it in. */
-		if (ret == -EPERM)
-			ret = el2_guest_share_host(file, index);
-	}
-	/* Only now what guest_memfd calls shared is. */
-	if (!ret && hidden && !attrs)
-		emu_views_show(file, index, index + 1, false);
-	return ret;
+	ret = el2_guest_share(&pkvm->call, piece->file, piece->start, piece->nr_pages,
+			      !vcpu->single_page);
+	if (ret < 0)
+		return ret;
+	show_shared(piece, (u64)ret);
+	nr = ret ? (u64)ret : give_pages(&pkvm->call, piece);
+	if (nr)
+		return (s64)nr;
+	while (nr < piece->nr_pages && piece_attrs(piece, nr) & GMEM_ATTR_DESTROYED)
+		nr++;
+	return nr ? (s64)nr : -EINVAL;
 }
 
-/* What no file backs is the VMM's to refuse. */
-static u64 share_piece(const struct piece *piece, bool to_private, int *ret)
+/*
+ * Begin either call.  Returns for how many pages the VMM is asked: 0 for ordinary
+ * memory; -EINVAL if the guest is refused.
+ */
+static s64 begin_call(struct emu_vcpu *vcpu, const struct piece *piece,
+		      bool to_private)
 {
-	(void)to_private;
-	for (u64 i = 0; piece->file && i < piece->nr_pages && !*ret; i++)
-		*ret = share_page(piece->file, piece->start + i);
-	return 0;
-}
+	struct pkvm_vcpu *pkvm = vcpu->platform_data;
+	s64 ret;
 
-/* Whether a page is as the guest asked, for guest_memfd and for EL2. */
-static bool agree(struct emu_file *file, u64 index, bool to_private, int *ret)
-{
-	unsigned int attrs = gmem_attr_map_get(file->map, index);
-	enum el2_page_state state = el2_guest_state(file, index);
-
-	if (to_private ? attrs == GMEM_ATTR_PRIVATE &&
-			 (state == EL2_PAGE_OWNED || state == EL2_NOPAGE) :
-			 !attrs && state == EL2_PAGE_SHARED_OWNED)
-		return true;
-	*ret = state == EL2_POISON ? -EHWPOISON : -EPERM;
-	return false;
+	if (!piece->exists)
+		return -EINVAL;
+	if (!piece->file)
+		return 0;
+	if (!to_private)
+		return begin_share(vcpu, piece);
+	ret = el2_guest_unshare(&pkvm->call, piece->file, piece->start,
+				piece->nr_pages, !vcpu->single_page);
+	return ret ? ret : (s64)piece->nr_pages;
 }
 
 /*
  * The request is over.  Shares that guest_memfd does not know of are taken back,
- * whoever asked for them: nothing is left for a later conversion to rest on.  A
- * share that could not be made before its page was converted is made now, as if
- * the guest's call were restarted.  Returns how many pages from the front on are
- * as the guest asked.
+ * whoever asked for them: nothing is left for a later conversion to rest on.  Returns
+ * how many pages from the front on are as the guest asked, for guest_memfd.
  */
-static u64 settle_piece(const struct piece *piece, bool to_private, int *ret)
+static u64 settle(const struct piece *piece, bool to_private)
 {
-	struct emu_file *file = piece->file;
-	u64 good = 0;
+	u64 good = piece->nr_pages;
 
-	if (!file && !*ret)
-		*ret = -EPERM;
-	for (u64 i = 0; file && i < piece->nr_pages; i++) {
-		u64 index = piece->start + i;
-		unsigned int attrs = gmem_attr_map_get(file->map, index);
+	for (u64 i = 0; i < piece->nr_pages; i++) {
+		unsigned int attrs = piece_attrs(piece, i);
 
 		if (attrs & GMEM_ATTR_PRIVATE)
-			el2_guest_relinquish_host(file, index);
-		else if (!attrs && !to_private)
-			el2_host_donate_guest_shared(file, index);
-		if (!*ret && agree(file, index, to_private, ret))
-			good++;
+			el2_guest_relinquish_host(piece->file, piece->start + i);
+		if (attrs != (to_private ? GMEM_ATTR_PRIVATE : 0))
+			good = min(good, i);
 	}
 	return good;
 }
 
 /*
- * EL2 does MEM_SHARE and nothing yet for MEM_UNSHARE; then both are the VMM's, and
- * what it answers matters only if the guest did not get what it asked for.
+ * End the vCPU's request, for which it exited to the VMM, and tell the guest, unless
+ * the vCPU is reset: then nobody waits for an answer.  What EL1 says was done EL2
+ * checks.  Returns what the guest gets.
  */
+static s64 end_request(struct emu_vcpu *vcpu, bool answered, bool declined)
+{
+	struct pkvm_vcpu *pkvm = vcpu->platform_data;
+	u64 nr_pages = pkvm->nr_pages, done = 0;
+	struct piece piece;
+
+	gmem_request_end(&vcpu->request);
+	if (!nr_pages)
+		return 0;
+	piece = lock_piece(vcpu->vm, pkvm->gfn, nr_pages);
+	/* A file that is gone has nothing to agree with. */
+	if (piece.file) {
+		/* Destroyed when the guest asked, and maybe converted since. */
+		if (answered)
+			give_pages(&pkvm->call, &piece);
+		done = settle(&piece, pkvm->to_private);
+	}
+	/* Also beside an error, where it tells how far the VMM got. */
+	vcpu->pages_done = el2_call_end(&pkvm->call, answered ? done : 0);
+	unlock_piece(vcpu->vm, &piece);
+	pkvm->nr_pages = 0;
+
+	return vcpu->pages_done && !(declined && done < nr_pages) ? 0 : -EINVAL;
+}
+
+static void pkvm_vcpu_reset(struct emu_vcpu *vcpu)
+{
+	end_request(vcpu, false, true);
+}
+
+/* One call, which may stop early. */
 static s64 pkvm_guest_convert(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages,
 			      bool to_private)
 {
-	struct emu_vm *vm = vcpu->vm;
-	s64 answer = 0;
-	int ret = 0;
+	struct pkvm_vcpu *pkvm = vcpu->platform_data;
+	struct piece piece;
+	s64 nr;
 
 	vcpu->pages_done = 0;
-	if (nr_pages > GMEM_REQUEST_MAX_PAGES ||
-	    gfn + nr_pages - 1 > GMEM_REQUEST_MAX_GFN)
-		return -EINVAL;
-
-	if (!to_private)
-		for_pieces(vm, gfn, nr_pages, to_private, &ret, share_piece);
-	if (ret) {
-		answer = ret;
-	} else {
-		WARN_ON_ONCE(gmem_request_post(&vcpu->request, gfn, nr_pages,
-					       to_private));
-		answer = emu_vcpu_exit_hypercall(vcpu, gfn, nr_pages, to_private);
-		gmem_request_end(&vcpu->request);
+	piece = lock_piece(vcpu->vm, gfn, min(nr_pages, EL2_CALL_PAGES));
+	nr = begin_call(vcpu, &piece, to_private);
+	unlock_piece(vcpu->vm, &piece);
+	if (nr < 0)
+		return nr;
+	/* Ordinary memory: nobody is asked, and it is the VMM's in this model. */
+	if (!nr) {
+		vcpu->pages_done = piece.nr_pages;
+		return 0;
 	}
 
-	ret = 0;
-	vcpu->pages_done = for_pieces(vm, gfn, nr_pages, to_private, &ret,
-				      settle_piece);
-	if (!ret)
-		return 0;
-	return answer < 0 && answer >= -4095 ? answer : ret;
+	pkvm->gfn = gfn;
+	pkvm->nr_pages = (u64)nr;
+	pkvm->to_private = to_private;
+	WARN_ON_ONCE(gmem_request_post(&vcpu->request, gfn, (u64)nr, to_private));
+	return end_request(vcpu, true, emu_vcpu_exit_hypercall(vcpu, gfn, (u64)nr,
+							       to_private));
 }
 
 /* ---- conversions ---- */
 
-/* The conversion's gfns, if they follow each other. */
-static bool contiguous_gfns(const struct emu_conversion *ec, u64 *gfn)
+/* The conversion's first gfn, if it lies in one slot, as each request does. */
+static bool in_one_slot(const struct emu_conversion *ec, u64 *gfn)
 {
-	u64 index = ec->conv.start, end = index + ec->conv.nr_pages;
-	u64 first, here, next;
+	u64 start = ec->conv.start, end = start + ec->conv.nr_pages, first;
 
-	for (*gfn = 0; index < end; index = next) {
-		next = emu_next_binding(ec->file, index, end, &first, &here);
-		if (!next || first != index)
-			return false;
-		if (index == ec->conv.start)
-			*gfn = here;
-		else if (here != *gfn + (index - ec->conv.start))
-			return false;
-	}
-	return true;
+	return emu_next_binding(ec->file, start, end, &first, gfn) == end && first == start;
 }
 
 static int pkvm_authorise(struct emu_conversion *ec)
@@ -320,7 +457,7 @@ static int pkvm_authorise(struct emu_conversion *ec)
 	/* There is no guest to ask: the VMM loads its first program. */
 	if (!is_created(vm))
 		return 0;
-	if (contiguous_gfns(ec, &gfn)) {
+	if (in_one_slot(ec, &gfn)) {
 		u32 nr = smp_load_acquire(&vm->nr_vcpus);
 
 		for (u32 i = 0; i < nr; i++)
@@ -410,10 +547,15 @@ const struct emu_platform_ops emu_platform_pkvm = {
 	.vm_set_property = pkvm_vm_set_property,
 	.file_create = el2_file_create,
 	.file_destroy = el2_file_destroy,
+	.slot_set = pkvm_slot_set,
 	.slot_may_go = pkvm_slot_may_go,
 	.vcpu_create = pkvm_vcpu_create,
+	.vcpu_destroy = pkvm_vcpu_destroy,
 	.vcpu_enter = pkvm_vcpu_enter,
+	.vcpu_may_reset = pkvm_vcpu_may_reset,
 	.vcpu_reset = pkvm_vcpu_reset,
+	.guest_boot = pkvm_guest_boot,
+	.guest_powers_vcpus = true,
 	.host_run = el2_host_run,
 	.guest_access = pkvm_guest_access,
 	.guest_convert = pkvm_guest_convert,

@@ -6,6 +6,9 @@
  *
  * A signal makes gmem_vcpu_run() return at once.  The thread is then kicked: it
  * parks before its next access, and no access is under way any more.
+ *
+ * On a vCPU that is powered off gmem_vcpu_run() waits until the guest powers it on,
+ * by another.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -82,17 +85,21 @@ void emu_guest_store(uint64_t addr, unsigned int size, uint64_t value)
 	emu_vcpu_store(current_vcpu, addr, size, value);
 }
 
-/* KVM's checks; what passes them is the VMM's or the platform's business. */
-int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attributes,
-				uint64_t *done)
+/*
+ * KVM's checks; what passes them is the VMM's or the platform's business.  @pages of 0:
+ * one page, by the call for a single page where the platform has one (pKVM).
+ */
+static s64 map_gpa_range(struct emu_vcpu *vcpu, u64 gpa, u64 pages, bool to_private,
+			 uint64_t *done)
 {
-	struct emu_vcpu *vcpu = current_vcpu;
-	bool to_private = attributes & 1u << 4;
 	u64 gfn = gpa >> EMU_PAGE_SHIFT;
 	s64 ret;
 
 	*done = 0;
-	if (gpa % PAGE_SIZE || !pages || gfn + pages <= gfn ||
+	vcpu->single_page = !pages;
+	if (!pages)
+		pages = 1;
+	if (gpa % PAGE_SIZE || gfn + pages <= gfn ||
 	    gfn + pages > 1ull << (64 - EMU_PAGE_SHIFT))
 		return -EINVAL;
 	vcpu->pages_done = EMU_PAGES_BY_RET;
@@ -105,6 +112,32 @@ int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attribute
 	else if (!ret)
 		*done = pages;
 	return ret;
+}
+
+int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attributes,
+				uint64_t *done)
+{
+	return map_gpa_range(current_vcpu, gpa, pages, attributes & 1u << 4, done);
+}
+
+int64_t emu_guest_power_on(uint64_t id)
+{
+	struct emu_vm *vm = current_vcpu->vm;
+
+	return vm->ops->guest_powers_vcpus ? emu_vcpu_power_on(vm, id) : -EOPNOTSUPP;
+}
+
+static void run_guest(struct emu_vcpu *vcpu)
+{
+	u64 pages = vcpu->plan_pages;
+	uint64_t done;
+
+	vcpu->plan_pages = 0;
+	if (pages)
+		map_gpa_range(vcpu, vcpu->plan_gfn << EMU_PAGE_SHIFT, pages, false, &done);
+	if (!vcpu->by_guest && vcpu->vm->ops->guest_boot)
+		vcpu->vm->ops->guest_boot(vcpu);
+	emu_guest_main(vcpu->vcpu.mailbox);
 }
 
 static void *vcpu_thread(void *opaque)
@@ -121,7 +154,7 @@ static void *vcpu_thread(void *opaque)
 	}
 	vcpu->restart = false;
 	if (!vcpu->quit)
-		emu_guest_main(vcpu->vcpu.mailbox);
+		run_guest(vcpu);
 	return NULL;
 }
 
@@ -195,6 +228,133 @@ static int wait_for_exit(struct emu_vcpu *vcpu)
 	}
 }
 
+/* The thread waits for @resume afterwards, and has no exit to tell of. */
+static void stop_thread(struct emu_vcpu *vcpu)
+{
+	const struct timespec moment = { .tv_nsec = 100000 };
+	struct gmem_guest_mailbox *mb = vcpu->vcpu.mailbox;
+	u32 stop_command = __atomic_load_n(&mb->stop, __ATOMIC_RELAXED);
+
+	pthread_mutex_lock(&vcpu->lock);
+	while (vcpu->state == EMU_VCPU_RUNNING) {
+		/* It computes, and parks before its next access. */
+		__atomic_store_n(&vcpu->kick, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&mb->stop, 1, __ATOMIC_RELAXED);
+		pthread_mutex_unlock(&vcpu->lock);
+		nanosleep(&moment, NULL);
+		pthread_mutex_lock(&vcpu->lock);
+	}
+	if (vcpu->state == EMU_VCPU_EXITED)
+		while (sem_trywait(&vcpu->exited))
+			;
+	vcpu->state = EMU_VCPU_IDLE;
+	pthread_mutex_unlock(&vcpu->lock);
+	__atomic_store_n(&mb->stop, stop_command, __ATOMIC_RELAXED);
+}
+
+/* The vCPU starts anew with the next run. */
+static void reset(struct emu_vcpu *vcpu)
+{
+	if (vcpu->started) {
+		stop_thread(vcpu);
+		vcpu->restart = true;
+	}
+	if (vcpu->vm->ops->vcpu_reset)
+		vcpu->vm->ops->vcpu_reset(vcpu);
+}
+
+/* ---- power ---- */
+
+void emu_vcpu_power_off_locked(struct emu_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->power, EMU_VCPU_OFF, __ATOMIC_SEQ_CST);
+}
+
+int emu_vcpu_power_on(struct emu_vm *vm, u64 id)
+{
+	int ret = -EINVAL;
+
+	pthread_mutex_lock(&vm->vcpus_lock);
+	for (u32 i = 0; i < vm->nr_vcpus; i++) {
+		struct emu_vcpu *vcpu = vm->vcpus[i];
+
+		if (vcpu->vcpu.id != id)
+			continue;
+		ret = emu_vcpu_is_off(vcpu) ? 0 : -EEXIST;
+		if (ret)
+			break;
+		__atomic_store_n(&vcpu->power, EMU_VCPU_POWERED_ON, __ATOMIC_SEQ_CST);
+		sem_post(&vcpu->powered_on);
+	}
+	pthread_mutex_unlock(&vm->vcpus_lock);
+	return ret;
+}
+
+/* Until it is on; -EINTR if a signal was handled meanwhile. */
+static int wait_for_power(struct emu_vcpu *vcpu)
+{
+	struct timespec until;
+
+	while (emu_vcpu_is_off(vcpu)) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 3600;
+		if (sem_timedwait(&vcpu->powered_on, &until) && errno == EINTR)
+			return -EINTR;
+	}
+	return 0;
+}
+
+/* The guest powers it on: it begins with nothing that the VMM or it itself left. */
+static void start_over(struct emu_vcpu *vcpu)
+{
+	u32 powered_on = EMU_VCPU_POWERED_ON;
+
+	if (!__atomic_compare_exchange_n(&vcpu->power, &powered_on, EMU_VCPU_ON, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return;
+	reset(vcpu);
+	vcpu->plan_pages = 0;
+	vcpu->by_guest = true;
+}
+
+void emu_vcpu_power_off(struct emu_vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->run_lock);
+	pthread_mutex_lock(&vcpu->vm->vcpus_lock);
+	emu_vcpu_power_off_locked(vcpu);
+	pthread_mutex_unlock(&vcpu->vm->vcpus_lock);
+	pthread_mutex_unlock(&vcpu->run_lock);
+}
+
+static int may_reset(struct emu_vcpu *vcpu, bool registers_only)
+{
+	struct emu_vm *vm = vcpu->vm;
+	int ret = 0;
+
+	pthread_mutex_lock(&vm->vcpus_lock);
+	if (vm->ops->vcpu_may_reset)
+		ret = vm->ops->vcpu_may_reset(vcpu, registers_only);
+	pthread_mutex_unlock(&vm->vcpus_lock);
+	return ret;
+}
+
+int emu_vcpu_plan_share(struct emu_vcpu *vcpu, u64 gfn, u64 nr_pages)
+{
+	int ret;
+
+	pthread_mutex_lock(&vcpu->run_lock);
+	ret = may_reset(vcpu, true);
+	if (!ret) {
+		/* Else it is reset when it is powered on. */
+		if (!emu_vcpu_is_off(vcpu))
+			reset(vcpu);
+		vcpu->plan_gfn = gfn;
+		vcpu->plan_pages = nr_pages;
+	}
+	pthread_mutex_unlock(&vcpu->run_lock);
+	return ret;
+}
+
 static int run_locked(struct emu_vcpu *vcpu, struct gmem_exit *exit)
 {
 	struct emu_vm *vm = vcpu->vm;
@@ -203,6 +363,14 @@ static int run_locked(struct emu_vcpu *vcpu, struct gmem_exit *exit)
 	ret = vm->ops->vcpu_enter ? vm->ops->vcpu_enter(vcpu) : 0;
 	if (ret)
 		return ret;
+	/* It will begin anew: what its guest asked for is over. */
+	if (emu_vcpu_is_off(vcpu))
+		reset(vcpu);
+	if (wait_for_power(vcpu)) {
+		exit->reason = KVM_EXIT_INTR;
+		return 0;
+	}
+	start_over(vcpu);
 	ret = start_thread(vcpu);
 	if (ret)
 		return ret;
@@ -244,30 +412,6 @@ int emu_vcpu_complete_hypercall(struct gmem_vcpu *base, int64_t ret)
 	return 0;
 }
 
-/* The thread waits for @resume afterwards, and has no exit to tell of. */
-static void stop_thread(struct emu_vcpu *vcpu)
-{
-	const struct timespec moment = { .tv_nsec = 100000 };
-	struct gmem_guest_mailbox *mb = vcpu->vcpu.mailbox;
-	u32 stop_command = __atomic_load_n(&mb->stop, __ATOMIC_RELAXED);
-
-	pthread_mutex_lock(&vcpu->lock);
-	while (vcpu->state == EMU_VCPU_RUNNING) {
-		/* It computes, and parks before its next access. */
-		__atomic_store_n(&vcpu->kick, 1, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&mb->stop, 1, __ATOMIC_RELAXED);
-		pthread_mutex_unlock(&vcpu->lock);
-		nanosleep(&moment, NULL);
-		pthread_mutex_lock(&vcpu->lock);
-	}
-	if (vcpu->state == EMU_VCPU_EXITED)
-		while (sem_trywait(&vcpu->exited))
-			;
-	vcpu->state = EMU_VCPU_IDLE;
-	pthread_mutex_unlock(&vcpu->lock);
-	__atomic_store_n(&mb->stop, stop_command, __ATOMIC_RELAXED);
-}
-
 int emu_guest_enter(struct gmem_vcpu *base)
 {
 	struct emu_vcpu *vcpu = to_emu_vcpu(base);
@@ -276,15 +420,11 @@ int emu_guest_enter(struct gmem_vcpu *base)
 
 	if (!emu_own_process(vm->engine))
 		return -EIO;
-	ret = vm->ops->vcpu_reset ? vm->ops->vcpu_reset(vcpu) : 0;
+	ret = may_reset(vcpu, false);
 	if (ret)
 		return ret;
-	gmem_request_end(&vcpu->request);
-
-	if (vcpu->started) {
-		stop_thread(vcpu);
-		vcpu->restart = true;
-	}
+	reset(vcpu);
+	vcpu->plan_pages = 0;
 	return 0;
 }
 
@@ -296,6 +436,7 @@ static int init_vcpu(struct emu_vcpu *vcpu)
 	pthread_mutex_init(&vcpu->lock, NULL);
 	sem_init(&vcpu->resume, 0, 0);
 	sem_init(&vcpu->exited, 0, 0);
+	sem_init(&vcpu->powered_on, 0, 0);
 	return vm->ops->vcpu_create ? vm->ops->vcpu_create(vcpu) : 0;
 }
 
@@ -360,6 +501,7 @@ void emu_vcpu_free(struct emu_vcpu *vcpu)
 		vcpu->vm->ops->vcpu_destroy(vcpu);
 	sem_destroy(&vcpu->resume);
 	sem_destroy(&vcpu->exited);
+	sem_destroy(&vcpu->powered_on);
 	pthread_mutex_destroy(&vcpu->lock);
 	pthread_mutex_destroy(&vcpu->run_lock);
 	free(vcpu);

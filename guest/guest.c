@@ -6,13 +6,21 @@
  *
  *   guest_load(), guest_store()	one access of 1, 2, 4 or 8 bytes
  *   guest_map_gpa_range()		KVM_HC_MAP_GPA_RANGE or what the machine has in
- *					its place, and how many pages were done, if
- *					the hypercall tells
+ *					its place, and how many pages from the front
+ *					on were done, which may be fewer than asked
+ *					for; for 0 pages, one by the call that takes
+ *					no number of pages, where there is one
+ *   guest_power_on()		PSCI's CPU_ON, where there is that
  *   guest_exit()			tell the host that a list is done
  *   guest_barrier()			order mailbox accesses
  */
-#define EINVAL	22
-#define EILSEQ	84
+#include <stdbool.h>
+
+#define EPERM		1
+#define EEXIST		17
+#define EINVAL		22
+#define EILSEQ		84
+#define EOPNOTSUPP	95
 
 /* attributes of KVM_HC_MAP_GPA_RANGE: bit 4 encrypted, bits 3:0 4 KiB pages */
 #define MAP_GPA_RANGE_ENCRYPTED	(1u << 4)
@@ -25,6 +33,11 @@ void guest_main(struct gmem_guest_mailbox *mb);
 static int valid_width(uint64_t size)
 {
 	return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+static uint32_t valid_flags(uint32_t op)
+{
+	return op == GMEM_GUEST_SHARE || op == GMEM_GUEST_UNSHARE ? GMEM_GUEST_SINGLE : 0;
 }
 
 static int64_t cmd_fill(struct gmem_guest_mailbox *mb, struct gmem_guest_cmd *cmd,
@@ -62,12 +75,20 @@ static int64_t cmd_check(struct gmem_guest_mailbox *mb, struct gmem_guest_cmd *c
 static int64_t cmd_convert(struct gmem_guest_mailbox *mb,
 			   struct gmem_guest_cmd *cmd, uint64_t attributes)
 {
+	uint64_t pages = cmd->size / GMEM_GUEST_PAGE_SIZE;
+	bool single = cmd->flags & GMEM_GUEST_SINGLE;
 	uint64_t done;
 	int64_t ret;
 
-	ret = guest_map_gpa_range(mb, cmd->addr, cmd->size / GMEM_GUEST_PAGE_SIZE,
-				  attributes, &done);
-	cmd->result = done;
+	cmd->result = 0;
+	if (!pages)
+		return -EINVAL;
+	do {
+		ret = guest_map_gpa_range(mb, cmd->addr + cmd->result * GMEM_GUEST_PAGE_SIZE,
+					  single ? 0 : pages - cmd->result, attributes,
+					  &done);
+		cmd->result += done;
+	} while (!ret && done && cmd->result < pages);
 	return ret;
 }
 
@@ -86,7 +107,7 @@ static int64_t cmd_execute(struct gmem_guest_mailbox *mb,
 {
 	uint64_t stride = cmd->stride ? cmd->stride : 8;
 
-	if (cmd->flags || stride % 8)
+	if (stride % 8 || cmd->flags & ~valid_flags(cmd->op))
 		return -EINVAL;
 
 	switch (cmd->op) {
@@ -113,6 +134,8 @@ static int64_t cmd_execute(struct gmem_guest_mailbox *mb,
 	case GMEM_GUEST_SPIN:
 		cmd_spin(mb, cmd);
 		return 0;
+	case GMEM_GUEST_POWER_ON:
+		return guest_power_on(cmd->value);
 	default:
 		return -EINVAL;
 	}

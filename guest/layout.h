@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Guest physical addresses of the guest program.  All of it lies in one ordinary
- * memslot, so that memory under test holds nothing else.
+ * Guest physical addresses of the guest program, for C and for assembly.  All of it
+ * lies in one ordinary memslot, so that memory under test holds nothing else.
  */
 #ifndef GMEM_GUEST_LAYOUT_H
 #define GMEM_GUEST_LAYOUT_H
+
+#define GMEM_GUEST_PAGE_SHIFT	12
+#define GMEM_GUEST_PAGE_SIZE	(1 << GMEM_GUEST_PAGE_SHIFT)
+#define GMEM_GUEST_MAX_VCPUS	16
 
 #define GMEM_GUEST_BASE_GPA	0x100000	/* program, loaded here */
 #define GMEM_GUEST_IMAGE_SIZE	0x4000

@@ -13,19 +13,21 @@
  * On arm64 the guest begins with an exit of its own, by which it says that it has
  * shared its mailbox (0), or that the hypercall for that failed or does not exist.
  * In a protected VM the host must not touch the mailbox between the vCPU's first run
- * and that exit.
+ * and that exit.  A mailbox is touched by its own vCPU alone: that another one powered
+ * the vCPU on changes nothing.
  */
 #ifndef GMEM_GUEST_MAILBOX_H
 #define GMEM_GUEST_MAILBOX_H
 
 #include <gmem/guest.h>
-
-#define GMEM_GUEST_PAGE_SIZE	4096
-
-#define GMEM_GUEST_MAX_VCPUS	16
-
-/* Guest physical addresses.  Assembly includes guest/layout.h only. */
 #include "layout.h"
+
+/* arm64: whether MEM_SHARE and MEM_UNSHARE take a number of pages. */
+enum gmem_guest_ranges {
+	GMEM_GUEST_RANGES_UNKNOWN,
+	GMEM_GUEST_RANGES_NO,
+	GMEM_GUEST_RANGES_YES,
+};
 
 struct gmem_guest_mailbox {
 	/* host to guest */
@@ -38,7 +40,10 @@ struct gmem_guest_mailbox {
 	uint32_t done_seq;
 	int32_t status;		/* of the first command that failed, else 0 */
 	uint64_t rounds;	/* complete rounds so far */
-	uint64_t reserved[3];
+	/* the guest's own */
+	uint32_t ranges;	/* enum gmem_guest_ranges */
+	uint32_t reserved32;
+	uint64_t reserved[2];
 	struct gmem_guest_cmd cmds[GMEM_GUEST_MAX_CMDS];
 };
 

@@ -73,7 +73,7 @@ struct gmem_file {
 enum gmem_mailbox_state {
 	GMEM_MAILBOX_READY,	/* both */
 	GMEM_MAILBOX_LOADED,	/* the host, for the vCPU has not run yet */
-	GMEM_MAILBOX_TAKEN,	/* the guest, which runs and has not shared it */
+	GMEM_MAILBOX_TAKEN,	/* the guest, which may run and has not shared it */
 };
 
 struct gmem_vcpu {
@@ -210,7 +210,7 @@ int gmem_slot_translate(struct gmem_vm *vm, uint64_t gpa, uint64_t bytes,
 
 /* lib/guest.c */
 int gmem_guest_attach(struct gmem_vcpu *vcpu);
-/* The vCPU is about to run. */
+/* The vCPU is about to run, or to wait until the guest powers it on. */
 void gmem_guest_runs(struct gmem_vcpu *vcpu);
 /* Its guest program said hello; @status: of sharing the mailbox. */
 int gmem_guest_came_up(struct gmem_vcpu *vcpu, int status);

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
  * gmemctl run --explain: one page is shared and comes back, every step told.
- * Then the host tries what nobody asked for, and something else than was asked for.
+ * Then the host tries what nobody asked for, something else than was asked for, and to
+ * ask by itself.
  */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/time.h>
 
+#include <gmem/emu.h>
 #include "gmemctl.h"
 
 #define NR_PAGES	4ull
@@ -22,6 +27,7 @@ struct flow {
 	unsigned int step;
 	uint32_t policy;
 	bool asks_guest;	/* conversions need the guest's request */
+	int planned;		/* what plan_share() said */
 	bool wrong;
 };
 
@@ -109,7 +115,11 @@ static int guest_asks(struct flow *flow, const struct pages *pages,
 			tell_exit(flow, &exit);
 			serve(flow, pages);
 			gmem_vcpu_complete_hypercall(vcpu, 0);
-			tell(flow, true, "VMM", "KVM_RUN: the guest resumes");
+			tell(flow, true, "VMM", "KVM_RUN: the guest is to resume");
+			if (flow->asks_guest)
+				tell(flow, true, "EL2", "checks what the guest will be told: "
+				     "%s", pages->to_private ? "the host has the page no more" :
+				     "the host has what it asked to share");
 		} else if (exit.reason == GMEM_EXIT_GUEST_DONE) {
 			ret = gmem_guest_finish(vcpu, &cmd, 1, NULL);
 			if (ret != -EBUSY)
@@ -146,7 +156,7 @@ static int tell_share(struct flow *flow)
 	tell_host_read(flow, false, 0);
 	tell(flow, true, "guest", "hypercall: share this page with the host");
 	if (flow->asks_guest)
-		tell(flow, true, "EL2", "marks the page shared by the guest: this is the "
+		tell(flow, true, "EL2", "shares the page, here and now: this is the guest's "
 		     "consent; then exits");
 	ret = guest_asks(flow, &share_first, serve_at_once);
 	if (ret)
@@ -165,6 +175,8 @@ static int tell_unshare(struct flow *flow)
 	tell(flow, true, "VMM", "writes %#llx into the page",
 	     (unsigned long long)HOST_WORD);
 	tell(flow, true, "guest", "hypercall: take the page back");
+	if (flow->asks_guest)
+		tell(flow, true, "EL2", "changes nothing yet; exits");
 	ret = guest_asks(flow, &unshare_first, serve_at_once);
 	if (ret)
 		return ret;
@@ -219,32 +231,128 @@ static int tell_mismatches(struct flow *flow)
 	puts("\nThe guest asks for the second page and the third, and the VMM converts "
 	     "something else:");
 	tell(flow, true, "guest", "hypercall: share these two pages with the host");
+	tell(flow, true, "EL2", "the guest never had them: the kernel may give them to it, "
+	     "shared, while the call lasts");
 	return guest_asks(flow, &asked, serve_wrongly);
 }
 
-/* -EOPNOTSUPP where this is not how registers are set: in emu, and on x86. */
-static int set_program_counter(struct gmem_vcpu *vcpu)
-{
 #ifdef __aarch64__
-	const uint64_t value = TEST_GPA;
-	const struct kvm_one_reg reg = {
-		.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
-		      KVM_REG_ARM_CORE_REG(regs.pc),
-		.addr = (uintptr_t)&value,
-	};
+#define CODE_GPA	0xc0000000ull
+#define REG(member)	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
+			 KVM_REG_ARM_CORE_REG(regs.member))
+
+static int set_register(struct gmem_vcpu *vcpu, uint64_t id, uint64_t value)
+{
+	const struct kvm_one_reg reg = { .id = id, .addr = (uintptr_t)&value };
 	int fd = gmem_vcpu_fd(vcpu);
 
 	if (fd < 0)
 		return fd;
 	return ioctl(fd, KVM_SET_ONE_REG, &reg) ? -errno : 0;
+}
+
+static int set_program_counter(struct gmem_vcpu *vcpu)
+{
+	return set_register(vcpu, REG(pc), CODE_GPA);
+}
+
+/* Memory that holds nothing but a hypercall, and an endless loop behind it. */
+static int add_code(struct gmem_vm *vm)
+{
+	static const uint32_t code[] = { 0xd4000002, 0x14000000 };
+	struct gmem_slot_options slot = {
+		.size = sizeof(slot), .id = 1, .gpa = CODE_GPA, .bytes = GMEM_PAGE,
+	};
+
+	slot.userspace_addr = mmap(NULL, GMEM_PAGE, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (slot.userspace_addr == MAP_FAILED)
+		return -errno;
+	memcpy(slot.userspace_addr, code, sizeof(code));
+	return gmem_slot_set(vm, &slot);
+}
+
+static int plan_registers(struct machine *machine, struct gmem_vcpu *vcpu)
+{
+	int ret;
+
+	ret = add_code(machine->vm);
+	if (!ret)
+		ret = set_register(vcpu, REG(regs[0]), 0xc6000003);	/* MEM_SHARE */
+	if (!ret)
+		ret = set_register(vcpu, REG(regs[1]), TEST_GPA);
+	if (!ret)
+		ret = set_register(vcpu, REG(regs[2]), 1);
+	if (!ret)
+		ret = set_register(vcpu, REG(regs[3]), 0);
+	return ret ? ret : set_program_counter(vcpu);
+}
 #else
+/* This is not how registers are set on x86, and emu has none. */
+static int set_program_counter(struct gmem_vcpu *vcpu)
+{
 	(void)vcpu;
 	return -EOPNOTSUPP;
+}
+
+static int plan_registers(struct machine *machine, struct gmem_vcpu *vcpu)
+{
+	(void)machine;
+	(void)vcpu;
+	return -EOPNOTSUPP;
+}
 #endif
+
+/* Before anything has run: the second vCPU is to ask for the first page. */
+static int plan_share(struct machine *machine)
+{
+	struct gmem_vcpu *vcpu = machine->vcpus[1];
+
+	if (strcmp(gmem_engine_name(machine->engine), "emu"))
+		return plan_registers(machine, vcpu);
+	return gmem_emu_plan_share(vcpu, TEST_GPA, GMEM_PAGE);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* A vCPU that nobody powered on would never exit. */
+static int run_for_a_moment(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
+{
+	const struct itimerval moment = {
+		.it_value.tv_sec = 2, .it_interval.tv_sec = 2,
+	};
+	int ret;
+
+	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
+	setitimer(ITIMER_REAL, &moment, NULL);
+	ret = gmem_vcpu_run(vcpu, exit);
+	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+	return ret;
+}
+
+static int tell_planned(struct flow *flow)
+{
+	struct gmem_exit exit = { 0 };
+	int ret;
+
+	tell(flow, !flow->planned, "VMM", "had set the second vCPU, before the guest ran, to a "
+	     "hypercall that shares the first page: %s", errno_word(flow->planned));
+	tell(flow, true, "kernel", "powered that vCPU off when the first one ran");
+	tell(flow, true, "guest", "powered it on by PSCI, which resets its registers");
+	ret = run_for_a_moment(flow->machine.vcpus[1], &exit);
+	tell(flow, !ret && exit.reason == GMEM_EXIT_GUEST_DONE, "VMM",
+	     "KVM_RUN of that vCPU: %s", ret ? errno_word(ret) :
+	     exit.reason == GMEM_EXIT_GUEST_DONE ? "it runs the guest's program, and asks for "
+	     "nothing" : exit.reason == KVM_EXIT_HYPERCALL ? "it asks" : "it does not run");
+	tell_convert(flow, &share_first, -EPERM, ", refused");
+	return ret;
 }
 
 /* Whoever sets a vCPU's registers makes the guest ask for anything. */
-static void tell_forgery(struct flow *flow)
+static int tell_forgery(struct flow *flow)
 {
 	struct gmem_vcpu *vcpu = flow->machine.vcpus[0];
 	int ret;
@@ -259,6 +367,7 @@ static void tell_forgery(struct flow *flow)
 	tell(flow, ret == -EPERM, "VMM",
 	     "resets the guest's vCPU, which sets its registers, too: %s",
 	     errno_word(ret));
+	return tell_planned(flow);
 }
 
 static int tell_refusals(struct flow *flow)
@@ -267,9 +376,10 @@ static int tell_refusals(struct flow *flow)
 	int ret;
 
 	ret = tell_mismatches(flow);
+	if (!ret)
+		ret = tell_forgery(flow);
 	if (ret)
 		return ret;
-	tell_forgery(flow);
 	puts("\nThe first page, after all that:");
 	tell_host_read(flow, false, 0);
 	ret = gmem_guest_load(flow->machine.vcpus[0], TEST_GPA, &value);
@@ -310,6 +420,8 @@ int explain_flow(const struct target *target, void *opaque)
 		if (!(flow.machine.caps.to_shared >> flow.policy & 1))
 			flow.policy = SET_MEMORY_ATTRIBUTES_CONTENT_ZERO;
 		flow.asks_guest = target->platform == GMEM_VM_PKVM;
+		if (flow.asks_guest)
+			flow.planned = plan_share(&flow.machine);
 		ret = tell_all(&flow);
 		if (ret)
 			fprintf(stderr, "gmemctl: the flow broke off: %s\n",

@@ -12,6 +12,7 @@ uint64_t emu_guest_load(uint64_t addr, unsigned int size);
 void emu_guest_store(uint64_t addr, unsigned int size, uint64_t value);
 int64_t emu_guest_map_gpa_range(uint64_t gpa, uint64_t pages, uint64_t attributes,
 				uint64_t *done);
+int64_t emu_guest_power_on(uint64_t id);
 
 static inline void guest_barrier(void)
 {
@@ -38,6 +39,11 @@ static inline int64_t guest_map_gpa_range(struct gmem_guest_mailbox *mb,
 {
 	(void)mb;
 	return emu_guest_map_gpa_range(gpa, pages, attributes, done);
+}
+
+static inline int64_t guest_power_on(uint64_t id)
+{
+	return emu_guest_power_on(id);
 }
 
 static inline void guest_exit(struct gmem_guest_mailbox *mb, uint32_t seq)

@@ -10,10 +10,20 @@
 
 #include "mailbox.h"
 
-/* ARM_SMCCC_VENDOR_HYP_KVM_MEM_SHARE_FUNC_ID and its counterpart */
+/* ARM_SMCCC_VENDOR_HYP_KVM_HYP_MEMINFO_FUNC_ID, ..._MEM_SHARE_..., ..._MEM_UNSHARE_... */
+#define HYP_MEMINFO			0xc6000002
 #define MEM_SHARE			0xc6000003
 #define MEM_UNSHARE			0xc6000004
+#define KVM_FUNC_HAS_RANGE		(1u << 0)
 #define SMCCC_RET_INVALID_PARAMETER	(-3)
+
+/* PSCI_0_2_FN64_CPU_ON */
+#define CPU_ON				0xc4000003
+#define PSCI_RET_INVALID_PARAMS		(-2)
+#define PSCI_RET_ALREADY_ON		(-4)
+
+/* start.S */
+void guest_secondary(void);
 
 static inline void guest_barrier(void)
 {
@@ -61,32 +71,67 @@ static inline void guest_store(struct gmem_guest_mailbox *mb, uint64_t addr,
 	}
 }
 
-/*
- * A single page is what every hypervisor with the hypercall understands: the number
- * of pages is then 0.  An error is the VMM's own or -EPERM, which is also how a
- * hypervisor says that it does not know the hypercall.
- */
+static inline int64_t hypercall(uint64_t function, uint64_t arg1, uint64_t arg2,
+				uint64_t arg3, uint64_t *ret1)
+{
+	register uint64_t x0 __asm__("x0") = function;
+	register uint64_t x1 __asm__("x1") = arg1;
+	register uint64_t x2 __asm__("x2") = arg2;
+	register uint64_t x3 __asm__("x3") = arg3;
+
+	__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
+			 : : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
+			     "x13", "x14", "x15", "x16", "x17", "memory");
+	*ret1 = x1;
+	return (int64_t)x0;
+}
+
+static inline bool takes_ranges(struct gmem_guest_mailbox *mb)
+{
+	uint64_t features;
+
+	if (mb->ranges == GMEM_GUEST_RANGES_UNKNOWN) {
+		mb->ranges = GMEM_GUEST_RANGES_NO;
+		if (hypercall(HYP_MEMINFO, 0, 0, 0, &features) > 0 &&
+		    features & KVM_FUNC_HAS_RANGE)
+			mb->ranges = GMEM_GUEST_RANGES_YES;
+	}
+	return mb->ranges == GMEM_GUEST_RANGES_YES;
+}
+
+/* -EPERM is how a hypervisor says that it does not know the hypercall. */
 static inline int64_t guest_map_gpa_range(struct gmem_guest_mailbox *mb,
 					  uint64_t gpa, uint64_t pages,
 					  uint64_t attributes, uint64_t *done)
 {
-	register uint64_t x0 __asm__("x0") =
-		attributes & MAP_GPA_RANGE_ENCRYPTED ? MEM_UNSHARE : MEM_SHARE;
-	register uint64_t x1 __asm__("x1") = gpa;
-	register uint64_t x2 __asm__("x2") = pages == 1 ? 0 : pages;
-	register uint64_t x3 __asm__("x3") = 0;
+	const uint64_t function = attributes & MAP_GPA_RANGE_ENCRYPTED ? MEM_UNSHARE :
+									 MEM_SHARE;
 	int64_t ret;
 
-	(void)mb;
-	*done = 0;
-	if (!pages)
-		return -EINVAL;
-	__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
-			 : : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
-			     "x13", "x14", "x15", "x16", "x17", "memory");
-	ret = (int64_t)x0;
-	*done = ret ? x1 : pages;
+	if (pages && takes_ranges(mb)) {
+		ret = hypercall(function, gpa, pages, 0, done);
+	} else {
+		ret = hypercall(function, gpa, 0, 0, done);
+		*done = !ret;
+	}
 	return ret == SMCCC_RET_INVALID_PARAMETER ? -EINVAL : ret;
+}
+
+/* The vCPU's affinity is its number, which it gets as context. */
+static inline int64_t guest_power_on(uint64_t id)
+{
+	uint64_t ignored;
+
+	switch (hypercall(CPU_ON, id, (uintptr_t)guest_secondary, id, &ignored)) {
+	case 0:
+		return 0;
+	case PSCI_RET_INVALID_PARAMS:
+		return -EINVAL;
+	case PSCI_RET_ALREADY_ON:
+		return -EEXIST;
+	default:
+		return -EPERM;
+	}
 }
 
 static inline void guest_exit(struct gmem_guest_mailbox *mb, uint32_t seq)

@@ -4,6 +4,9 @@
  * this vCPU's mailbox in x0, the top of its stack in x1, and a table of 1 GiB blocks
  * by which guest virtual is guest physical.
  *
+ * In a protected VM the vCPU that enters here powers on all others.  They begin at
+ * guest_secondary, with their number in x0 and nothing else that the host has set.
+ *
  * The MMU is on for the program's sake: without it all memory is Device memory, and
  * what the host reads through its cache need not be what the guest wrote.
  */
@@ -11,6 +14,8 @@
 
 /* ARM_SMCCC_VENDOR_HYP_KVM_MEM_SHARE_FUNC_ID */
 #define MEM_SHARE	0xc6000003
+/* PSCI_0_2_FN64_CPU_ON */
+#define CPU_ON		0xc4000003
 
 /* Attribute 0: normal memory, write-back, for inner and outer caches. */
 #define MAIR		0xff
@@ -28,6 +33,9 @@
 	.section .text.start, "ax"
 	.globl	guest_start
 guest_start:
+	mov	x21, xzr
+enter:
+	/* x19: the mailbox; x21: whether another vCPU powered this one on. */
 	mov	sp, x1
 	mov	x19, x0
 	adr	x2, vectors
@@ -55,15 +63,39 @@ guest_start:
 	mov	x2, xzr
 	mov	x3, xzr
 	hvc	#0
-	ldr	x1, =GMEM_GUEST_EXIT_GPA
-	str	w0, [x1]
+	mov	w20, w0
+	cbnz	w20, 2f
+	cbnz	x21, 2f
+
+	/* The vCPUs' affinities are their numbers.  Not every one is there. */
+	mov	x22, xzr
+1:	ldr	x0, =CPU_ON
+	mov	x1, x22
+	adr	x2, guest_secondary
+	mov	x3, x22
+	hvc	#0
+	add	x22, x22, #1
+	cmp	x22, #GMEM_GUEST_MAX_VCPUS
+	b.lo	1b
+
+2:	ldr	x1, =GMEM_GUEST_EXIT_GPA
+	str	w20, [x1]
 
 	mov	x0, x19
 	mov	x29, xzr
 	mov	x30, xzr
 	bl	guest_main
-1:	wfi
-	b	1b
+3:	wfi
+	b	3b
+
+	.globl	guest_secondary
+guest_secondary:
+	ldr	x1, =GMEM_GUEST_STACK_GPA + GMEM_GUEST_PAGE_SIZE
+	add	x1, x1, x0, lsl #GMEM_GUEST_PAGE_SHIFT
+	ldr	x2, =GMEM_GUEST_MAILBOX_GPA
+	add	x0, x2, x0, lsl #GMEM_GUEST_PAGE_SHIFT
+	mov	x21, #1
+	b	enter
 
 	/* No exception is expected: tell the host which it was. */
 fault:

@@ -55,6 +55,8 @@ static inline int64_t guest_map_gpa_range(struct gmem_guest_mailbox *mb,
 {
 	int64_t ret;
 
+	if (!pages)
+		pages = 1;
 	if (mb->vmcall)
 		__asm__ volatile("vmcall" : "=a"(ret)
 				 : "a"((uint64_t)KVM_HC_MAP_GPA_RANGE), "b"(gpa),
@@ -65,6 +67,12 @@ static inline int64_t guest_map_gpa_range(struct gmem_guest_mailbox *mb,
 				   "c"(pages), "d"(attributes) : "memory");
 	*done = ret ? 0 : pages;
 	return ret;
+}
+
+static inline int64_t guest_power_on(uint64_t id)
+{
+	(void)id;
+	return -EOPNOTSUPP;
 }
 
 /* A plain 32-bit store: KVM has to decode the instruction. */

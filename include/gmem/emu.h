@@ -117,6 +117,31 @@ enum gmem_emu_property {
 int gmem_emu_set_property(struct gmem_vm *vm, uint32_t property, uint64_t value);
 
 /**
+ * gmem_emu_power_off() - switch a vCPU off, as KVM_SET_MP_STATE does
+ * @vcpu: the vCPU, which does not run
+ *
+ * pkvm only.  gmem_vcpu_run() waits until the guest powers the vCPU on, by another.
+ *
+ * Return: 0; -EINVAL; -EOPNOTSUPP; -EIO in another process than the VM's.
+ */
+int gmem_emu_power_off(struct gmem_vcpu *vcpu);
+
+/**
+ * gmem_emu_plan_share() - let a vCPU ask in the guest's place, as KVM_SET_ONE_REG does
+ * @vcpu: the vCPU, which does not run
+ * @gpa: first byte, page aligned
+ * @bytes: length, page aligned
+ *
+ * pkvm only.  The vCPU will begin by the hypercall that shares this memory, and by the
+ * guest program afterwards.  A vCPU that the guest powers on begins with nothing that
+ * was set before.
+ *
+ * Return: 0; -EINVAL; -EOPNOTSUPP; -EPERM once a vCPU of a VM that converts has run,
+ *	   unless this one is powered off; -EIO in another process than the VM's.
+ */
+int gmem_emu_plan_share(struct gmem_vcpu *vcpu, uint64_t gpa, uint64_t bytes);
+
+/**
  * enum gmem_emu_limit - limits of the engine; see docs/emu.md
  * @GMEM_EMU_LIMIT_SPLITS: places where mappings may be split; by default half of
  *	vm.max_map_count

@@ -613,7 +613,8 @@ struct gmem_slot_options {
  * @options: the slot
  *
  * Return: 0; -EINVAL; -EEXIST if the id, the guest addresses or this part of the
- *	   file are taken; -ENOMEM; other errors of the engine.
+ *	   file are taken; -EPERM on pKVM for a file that converts in place, if the VM
+ *	   had none when its first vCPU ran; -ENOMEM; other errors of the engine.
  */
 int gmem_slot_set(struct gmem_vm *vm, const struct gmem_slot_options *options);
 
@@ -752,6 +753,9 @@ struct gmem_exit {
  * @exit: out: why it stopped; KVM_EXIT_INTR for a signal, and whenever running
  *	again is all that there is to do
  *
+ * On pKVM a vCPU that is powered off waits here until the guest powers it on, by
+ * another: the first that runs, if they run the guest program, for all of them.
+ *
  * Context: one thread at a time for each vCPU.
  * Return: 0; -errno of the engine if there is no exit to tell of.
  */
@@ -762,7 +766,8 @@ int gmem_vcpu_run(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
  * @vcpu: the vCPU; its last exit was KVM_EXIT_HYPERCALL
  * @ret: 0 or a negative errno value
  *
- * Without it the guest gets 0.
+ * Without it the guest gets 0.  On pKVM the guest is told no more than that the VMM
+ * did not do all of it, and how much was done.
  *
  * Context: the thread that runs the vCPU.
  * Return: 0; -EINVAL if the last exit was another.

@@ -27,12 +27,15 @@ extern "C" {
  * @GMEM_GUEST_CHECK: load the same words and compare.  result = words that
  *	differ; bad_addr and bad_value name the first of them; status -EILSEQ
  *	(-84) if any differs
- * @GMEM_GUEST_SHARE: ask the host to make [@addr, @addr + @size) shared.
- *	status = what the hypercall returned.  result = pages from the front on that
- *	are as asked now, where the hypercall tells (pKVM); else all of them, or 0 if
- *	it failed
+ * @GMEM_GUEST_SHARE: ask the host to make [@addr, @addr + @size) shared, by as many
+ *	hypercalls as it takes: one may do less than it is asked for (pKVM).  status =
+ *	what the last one returned.  result = pages from the front on that are as
+ *	asked now; of a hypercall that failed they count where it tells (pKVM)
  * @GMEM_GUEST_UNSHARE: ask the host to make it private
  * @GMEM_GUEST_SPIN: count to @value without touching memory
+ * @GMEM_GUEST_POWER_ON: power on vCPU number @value, which starts the guest program
+ *	anew.  status = 0; -EEXIST if it is on; -EINVAL if there is none; -EOPNOTSUPP
+ *	or -EPERM where the guest has no say in that
  * @GMEM_GUEST_NR_OPS: not a command
  */
 enum gmem_guest_op {
@@ -44,13 +47,20 @@ enum gmem_guest_op {
 	GMEM_GUEST_SHARE,
 	GMEM_GUEST_UNSHARE,
 	GMEM_GUEST_SPIN,
+	GMEM_GUEST_POWER_ON,
 	GMEM_GUEST_NR_OPS,
 };
+
+/*
+ * Flag of GMEM_GUEST_SHARE and GMEM_GUEST_UNSHARE: page by page, on pKVM by the
+ * hypercall for one page, as guests do that know no other.
+ */
+#define GMEM_GUEST_SINGLE	(1u << 0)
 
 /**
  * struct gmem_guest_cmd - one command and its outcome
  * @op: enum gmem_guest_op
- * @flags: must be 0
+ * @flags: GMEM_GUEST_*; else 0
  * @addr: guest physical address
  * @size: bytes
  * @value: see enum gmem_guest_op

@@ -2,6 +2,12 @@
 /*
  * The guest's request and the VMM's part in it, step by step: see asking.h.
  */
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <linux/kvm.h>
+
+#include <gmem/emu.h>
 #include "asking.h"
 
 struct gmem_guest_cmd convert_cmd(uint64_t page, uint64_t nr, uint64_t attributes)
@@ -26,14 +32,9 @@ unsigned int run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
 	return interruptions;
 }
 
-void ask(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
-	 uint64_t attributes, struct gmem_exit *exit)
+static void check_request(const struct gmem_exit *exit, uint64_t page, uint64_t nr,
+			  uint64_t attributes)
 {
-	struct gmem_guest_cmd cmd = convert_cmd(page, nr, attributes);
-	struct gmem_vcpu *vcpu = env_vcpu(env, id);
-
-	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
-	run_list(vcpu, exit);
 	ASSERT_EQ(exit->reason, KVM_EXIT_HYPERCALL);
 	ASSERT_EQ(exit->hypercall.nr, KVM_HC_MAP_GPA_RANGE);
 	ASSERT_EQ(exit->hypercall.args[0], gpa_of(page));
@@ -41,18 +42,38 @@ void ask(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
 	ASSERT_EQ(!!(exit->hypercall.args[2] & 1u << 4), attributes == PRIVATE);
 }
 
-void ask_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
+struct gmem_exit ask_part(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
+			  uint64_t attributes, uint64_t part)
 {
+	struct gmem_guest_cmd cmd = convert_cmd(page, nr, attributes);
+	struct gmem_vcpu *vcpu = env_vcpu(env, id);
 	struct gmem_exit exit;
 
-	ask(env, id, page, nr, SHARED, &exit);
+	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
+	run_list(vcpu, &exit);
+	check_request(&exit, page, part, attributes);
+	return exit;
+}
+
+void ask_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
+{
+	ask_part(env, id, page, nr, SHARED, nr);
 }
 
 void ask_unshare(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
 {
+	ask_part(env, id, page, nr, PRIVATE, nr);
+}
+
+void ask_next(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
+	      uint64_t attributes)
+{
+	struct gmem_vcpu *vcpu = env_vcpu(env, id);
 	struct gmem_exit exit;
 
-	ask(env, id, page, nr, PRIVATE, &exit);
+	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, 0));
+	run_list(vcpu, &exit);
+	check_request(&exit, page, nr, attributes);
 }
 
 int answer(struct env *env, unsigned int id, int64_t ret, uint64_t *done)
@@ -62,8 +83,10 @@ int answer(struct env *env, unsigned int id, int64_t ret, uint64_t *done)
 	struct gmem_exit exit;
 	int status;
 
-	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, ret));
-	run_list(vcpu, &exit);
+	do {
+		ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, ret));
+		run_list(vcpu, &exit);
+	} while (exit.reason == KVM_EXIT_HYPERCALL);
 	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
 	status = gmem_guest_finish(vcpu, &cmd, 1, NULL);
 	*done = cmd.result;
@@ -81,6 +104,89 @@ int ask_in_vain(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
 	run_list(vcpu, &exit);
 	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
 	return gmem_guest_finish(vcpu, NULL, 0, NULL);
+}
+
+#ifdef __aarch64__
+#define CODE_SLOT	9
+#define CODE_GPA	0xc0000000ull
+#define CORE_REG(member) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
+			  KVM_REG_ARM_CORE_REG(regs.member))
+
+/* Memory that holds nothing but a hypercall, and an endless loop behind it. */
+static void add_code(struct env *env)
+{
+	static const uint32_t code[] = { 0xd4000002, 0x14000000 };
+	struct gmem_slot_options slot = {
+		.size = sizeof(slot), .id = CODE_SLOT, .gpa = CODE_GPA, .bytes = PAGE,
+	};
+	int ret;
+
+	slot.userspace_addr = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(slot.userspace_addr != MAP_FAILED);
+	memcpy(slot.userspace_addr, code, sizeof(code));
+	ret = gmem_slot_set(env->vm, &slot);
+	if (ret != -EEXIST)
+		ASSERT_OK(ret);
+}
+
+static int plan_registers(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
+{
+	const struct {
+		uint64_t id;
+		uint64_t value;
+	} plan[] = {
+		{ CORE_REG(regs[0]), 0xc6000003 },	/* MEM_SHARE */
+		{ CORE_REG(regs[1]), gpa_of(page) },
+		{ CORE_REG(regs[2]), nr },
+		{ CORE_REG(regs[3]), 0 },
+		{ CORE_REG(pc), CODE_GPA },
+	};
+
+	add_code(env);
+	for (size_t i = 0; i < sizeof(plan) / sizeof(plan[0]); i++) {
+		struct kvm_one_reg reg = {
+			.id = plan[i].id, .addr = (uintptr_t)&plan[i].value,
+		};
+
+		if (ioctl(gmem_vcpu_fd(env->vcpus[id]), KVM_SET_ONE_REG, &reg))
+			return -errno;
+	}
+	return 0;
+}
+#else
+static int plan_registers(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
+{
+	(void)env;
+	(void)id;
+	(void)page;
+	(void)nr;
+	return -EOPNOTSUPP;
+}
+#endif
+
+int plan_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
+{
+	if (env->variant->kernel)
+		return plan_registers(env, id, page, nr);
+	return gmem_emu_plan_share(env->vcpus[id], gpa_of(page), nr * PAGE);
+}
+
+void power_off(struct env *env, unsigned int id)
+{
+	struct kvm_mp_state off = { .mp_state = KVM_MP_STATE_STOPPED };
+
+	if (env->variant->kernel)
+		ASSERT(!ioctl(gmem_vcpu_fd(env->vcpus[id]), KVM_SET_MP_STATE, &off));
+	else
+		ASSERT_OK(gmem_emu_power_off(env->vcpus[id]));
+}
+
+int power_on(struct env *env, unsigned int by, unsigned int id)
+{
+	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_POWER_ON, .value = id };
+
+	return gmem_guest_exec(env_vcpu(env, by), &cmd, 1, 0, NULL);
 }
 
 int vmm(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,

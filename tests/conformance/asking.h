@@ -13,11 +13,18 @@ struct gmem_guest_cmd convert_cmd(uint64_t page, uint64_t nr, uint64_t attribute
 unsigned int run_list(struct gmem_vcpu *vcpu, struct gmem_exit *exit);
 
 /* The guest asks, and waits for the VMM. */
-void ask(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
-	 uint64_t attributes, struct gmem_exit *exit);
 void ask_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr);
 void ask_unshare(struct env *env, unsigned int id, uint64_t page, uint64_t nr);
-/* The VMM answers; what the guest is told, and how many pages were done. */
+/* The same, and the first hypercall stops early: it is for @part pages. */
+struct gmem_exit ask_part(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
+			  uint64_t attributes, uint64_t part);
+/* The VMM says that it is done, and the guest asks for what is left. */
+void ask_next(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
+	      uint64_t attributes);
+/*
+ * The VMM answers, and gives the same answer if the guest asks for what is left; what
+ * the guest is told in the end, and how many pages were done.
+ */
 int answer(struct env *env, unsigned int id, int64_t ret, uint64_t *done);
 
 #define ASSERT_ANSWER(env, id, ret, want, want_done)				\
@@ -30,6 +37,15 @@ int answer(struct env *env, unsigned int id, int64_t ret, uint64_t *done);
 /* A hypercall that is over without the VMM. */
 int ask_in_vain(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
 		uint64_t attributes);
+
+/*
+ * Before the vCPU runs: the VMM has it ask in the guest's place, to share these pages,
+ * by its registers.  0 or -errno.
+ */
+int plan_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr);
+/* The VMM switches a vCPU off; the guest switches it on, by another.  0 or -errno. */
+void power_off(struct env *env, unsigned int id);
+int power_on(struct env *env, unsigned int by, unsigned int id);
 
 /* The VMM on its own. */
 int vmm(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,

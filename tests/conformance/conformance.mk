@@ -5,8 +5,8 @@
 CONFORMANCE_OUT := $(BUILD)/tests/conformance
 CONFORMANCE_SRCS := $(addprefix tests/conformance/,harness.c variants.c env.c host.c \
 	pin.c stock.c policy.c destroy.c errors.c pins.c asking.c pkvm_answer.c pkvm_forge.c \
-	pkvm_reclaim.c pkvm_request.c pkvm_vcpus.c process.c bindings.c hypercall.c load.c \
-	race.c random.c adopt.c trace.c)
+	pkvm_power.c pkvm_range.c pkvm_reclaim.c pkvm_request.c pkvm_vcpus.c process.c \
+	bindings.c hypercall.c load.c race.c random.c adopt.c trace.c)
 CONFORMANCE_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(CONFORMANCE_SRCS))
 # For other programs that use the runner; each has its own struct suite.
 TEST_WITH_ENV := $(addprefix $(CONFORMANCE_OUT)/,harness.o env.o host.o pin.o)

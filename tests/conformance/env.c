@@ -148,57 +148,67 @@ static int run_until_exit(struct gmem_vcpu *vcpu, struct gmem_exit *exit)
 }
 
 /*
- * The guest asks, the VMM answers by @args.  If EL2 refuses the hypercall, nothing
- * gets as far as the VMM: then what the guest was told.
+ * The guest asks for @args, and the VMM converts what each of its hypercalls is about.
+ * Adds up what was converted, and in @asked for how much the VMM was asked.  Returns
+ * what the VMM got; if it was not asked what the guest was told, for EL2 may refuse.
  */
 static int ask_and_convert(struct env *env, uint64_t gpa,
-			   struct kvm_memory_attributes2 *args)
+			   struct kvm_memory_attributes2 *args, uint64_t *asked)
 {
 	struct gmem_vcpu *vcpu = asking_vcpu(env);
 	struct gmem_guest_cmd cmd = {
 		.op = args->attributes & PRIVATE ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
 		.addr = gpa, .size = args->size,
 	};
+	struct kvm_memory_attributes2 piece = *args;
 	struct gmem_exit exit;
-	int ret, status;
+	int ret = 0, status;
 
+	*asked = 0;
 	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
-	do {
+	for (;;) {
 		ASSERT_OK(run_until_exit(vcpu, &exit));
-		/* The guest came up first, and had not looked yet. */
-		status = gmem_guest_finish(vcpu, NULL, 0, NULL);
-	} while (exit.reason == GMEM_EXIT_GUEST_DONE && status == -EBUSY);
-	if (exit.reason == GMEM_EXIT_GUEST_DONE)
-		return status;
-
-	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
-	ASSERT_EQ(exit.hypercall.args[0], gpa);
-	ret = gmem_set_memory_attributes2(env->file, args);
-	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, ret));
-	ASSERT_OK(run_until_exit(vcpu, &exit));
-	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
-	return ret;
+		if (exit.reason == GMEM_EXIT_GUEST_DONE) {
+			status = gmem_guest_finish(vcpu, NULL, 0, NULL);
+			/* The guest came up first, and had not looked yet. */
+			if (status == -EBUSY)
+				continue;
+			return *asked ? ret : status;
+		}
+		ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
+		piece.offset = args->offset + (exit.hypercall.args[0] - gpa);
+		piece.size = exit.hypercall.args[1] * PAGE;
+		piece.converted = 0;
+		ret = gmem_set_memory_attributes2(env->file, &piece);
+		args->error_offset = piece.error_offset;
+		args->converted += piece.converted;
+		*asked = piece.offset + piece.size - args->offset;
+		ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, ret));
+	}
 }
 
 int convert_args(struct env *env, struct kvm_memory_attributes2 *args)
 {
 	struct kvm_memory_attributes2 piece = *args;
-	uint64_t gpa, nr, left = args->size;
+	uint64_t gpa, nr, asked, left = args->size;
 	int ret = 0;
 
 	if (!env->variant->guest_asks || !env->ran)
 		return gmem_set_memory_attributes2(env->file, args);
 
-	/* A request for each stretch of guest physical memory. */
-	for (; left && !ret; left -= piece.size) {
+	/*
+	 * A request for each stretch of guest physical memory, and for what is left
+	 * of one: if memory is destroyed the guest is told of an error, and gives up.
+	 */
+	for (; left && !ret; left -= asked) {
 		if (!find_gpa(env, piece.offset / PAGE, &gpa, &nr))
 			return gmem_set_memory_attributes2(env->file, args);
 		piece.size = left < nr * PAGE ? left : nr * PAGE;
 		piece.converted = 0;
-		ret = ask_and_convert(env, gpa, &piece);
+		ret = ask_and_convert(env, gpa, &piece, &asked);
 		args->error_offset = piece.error_offset;
 		args->converted += piece.converted;
-		piece.offset += piece.size;
+		piece.offset += asked;
 	}
 	return ret;
 }
@@ -319,8 +329,9 @@ int convert_count(struct env *env, uint64_t page, uint64_t nr,
 		ret = convert_losing(env, &args);
 	else
 		ret = convert_args(env, &args);
+	/* Of several requests the first may have been granted. */
 	if (pages)
-		*pages = ret ? 0 : args.converted / PAGE;
+		*pages = args.converted / PAGE;
 	return ret;
 }
 
@@ -398,7 +409,7 @@ static bool share_what_is_shared(struct env *env, uint64_t gpa, uint64_t end)
 {
 	struct gmem_run runs[1];
 	struct kvm_memory_attributes2 args = { .content_policy = READABLE };
-	uint64_t page, first = 0, nr;
+	uint64_t page, first = 0, nr, asked;
 	size_t nr_runs = 1;
 	int ret;
 
@@ -415,7 +426,7 @@ static bool share_what_is_shared(struct env *env, uint64_t gpa, uint64_t end)
 		return false;
 	args.offset = page * PAGE;
 	args.size = runs[0].bytes;
-	return !ask_and_convert(env, gpa, &args) && !args.converted;
+	return !ask_and_convert(env, gpa, &args, &asked) && !args.converted;
 }
 
 int guest_command(struct env *env, struct gmem_vcpu *vcpu,

@@ -91,6 +91,7 @@ check "matrix shows every platform of emu" 0 0 gmemctl matrix --engine=emu --pla
 check_says "matrix finds what the design says" '^Every cell is what the design.s table says'
 check "run explains pKVM" 0 0 gmemctl run --engine=emu --platform=pkvm --explain
 check_says "run --explain shows the refusal" 'refused: EPERM'
+check_says "run --explain shows that a planned vCPU asks in vain" 'asks for nothing'
 
 check "stress finds nothing in the kernel" 0 0 gmemctl stress --engine=kernel --seconds=3
 check_says "stress did something" '^sw  *[1-9][0-9]* VMs, [1-9][0-9]* operations'

@@ -115,6 +115,13 @@ static void refuse_forgery(struct env *env, unsigned int id)
 	ASSERT(ioctl(gmem_vcpu_fd(vcpu), KVM_ARM_VCPU_INIT, &init) && errno == EPERM);
 }
 
+static int set_mp_state(struct env *env, unsigned int id, uint32_t value)
+{
+	struct kvm_mp_state state = { .mp_state = value };
+
+	return ioctl(gmem_vcpu_fd(env->vcpus[id]), KVM_SET_MP_STATE, &state) ? -errno : 0;
+}
+
 /* With a few registers set, a vCPU would ask for what the guest never wanted. */
 FORGE_TEST(vmm_cannot_write_registers)
 {
@@ -132,7 +139,7 @@ FORGE_TEST(vmm_cannot_write_registers)
 
 	guest_fill(&env, 0, 4, 0x100);
 	refuse_forgery(&env, 0);
-	/* Not even of one that has not run. */
+	/* Not even of one that has not run: the guest has powered it on. */
 	refuse_forgery(&env, 1);
 	refuse_all(&env, 0, 4);
 
@@ -147,5 +154,51 @@ FORGE_TEST(vmm_cannot_write_registers)
 	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
 	/* The other vCPU starts where it was to start. */
 	ASSERT_OK(gmem_guest_check(env_vcpu(&env, 1), gpa_of(0), 4 * PAGE, 0x100, 1));
+}
+
+/* They may be written, like those of any vCPU that KVM is to start by a reset. */
+FORGE_TEST(registers_of_a_vcpu_that_is_off_do_not_survive)
+{
+	struct kvm_vcpu_init init = { 0 };
+	struct gmem_vcpu *vcpu;
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 4, 0x100);
+	vcpu = env_vcpu(&env, 1);
+	power_off(&env, 1);
+	for (size_t i = 0; i < NR_FORGED; i++) {
+		uint64_t value = forged[i].value;
+
+		ASSERT_OK(access_register(vcpu, KVM_SET_ONE_REG, forged[i].id, &value));
+	}
+	ASSERT(!ioctl(gmem_vm_fd(env.vm), KVM_ARM_PREFERRED_TARGET, &init));
+	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	ASSERT(ioctl(gmem_vcpu_fd(vcpu), KVM_ARM_VCPU_INIT, &init) && errno == EPERM);
+	refuse_all(&env, 0, 4);
+	ASSERT_OK(power_on(&env, 0, 1));
+	refuse_forgery(&env, 1);
+	ASSERT_OK(gmem_guest_check(vcpu, gpa_of(0), 4 * PAGE, 0x100, 1));
+	refuse_all(&env, 0, 4);
+}
+
+FORGE_TEST(vmm_powers_no_vcpu_on)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	/* Before the first run it may, and the guest finds the vCPU off all the same. */
+	ASSERT_OK(set_mp_state(&env, 1, KVM_MP_STATE_STOPPED));
+	ASSERT_OK(set_mp_state(&env, 1, KVM_MP_STATE_RUNNABLE));
+	guest_fill(&env, 0, 2, 0x100);
+	for (unsigned int id = 0; id < 2; id++)
+		ASSERT_OK(set_mp_state(&env, id, KVM_MP_STATE_RUNNABLE));
+	ASSERT_RET(set_mp_state(&env, 0, KVM_MP_STATE_SUSPENDED), -EPERM);
+	ASSERT_OK(set_mp_state(&env, 1, KVM_MP_STATE_STOPPED));
+	ASSERT_OK(set_mp_state(&env, 1, KVM_MP_STATE_STOPPED));
+	ASSERT_RET(set_mp_state(&env, 1, KVM_MP_STATE_RUNNABLE), -EPERM);
+	ASSERT_RET(set_mp_state(&env, 1, KVM_MP_STATE_SUSPENDED), -EPERM);
+	ASSERT_OK(power_on(&env, 0, 1));
+	ASSERT_OK(gmem_guest_check(env_vcpu(&env, 1), gpa_of(0), 2 * PAGE, 0x100, 1));
 }
 #endif

@@ -21,6 +21,27 @@ static int allow_reclaim(struct env *env, uint64_t value)
 	return ioctl(gmem_vm_fd(env->vm), KVM_ENABLE_CAP, &cap) ? -errno : 0;
 }
 
+/* What nothing is said of has to be 0. */
+TEST_WITH(reclaim_takes_no_other_arguments, NEEDS_KERNEL | NEEDS_ASKING, 0)
+{
+	struct kvm_enable_cap cap;
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	for (int i = 0; i < 4; i++) {
+		cap = (struct kvm_enable_cap){
+			.cap = KVM_CAP_GUEST_MEMFD_CONTENT_POLICIES, .args = { 1 },
+		};
+		if (i)
+			cap.args[i] = 1;
+		else
+			cap.flags = 1;
+		ASSERT(ioctl(gmem_vm_fd(env.vm), KVM_ENABLE_CAP, &cap) && errno == EINVAL);
+	}
+	guest_fill(&env, 0, 2, 0x100);
+	ASSERT_RET(vmm(&env, 0, 2, SHARED, ZERO), -EPERM);
+}
+
 KERNEL_TEST(reclaim_is_found_by_asking_for_nothing)
 {
 	struct env env;

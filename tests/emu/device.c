@@ -149,6 +149,21 @@ TEST(lying_host_reads_what_only_guest_memfd_protects)
 	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
 }
 
+TEST(only_pkvms_vcpus_are_powered)
+{
+	struct gmem_guest_cmd on = { .op = GMEM_GUEST_POWER_ON, .value = 1 };
+	struct env env;
+
+	if (variant->guest_asks)
+		SKIP("the platform has it");
+	env_open(&env, variant, 1, IN_PLACE);
+	ASSERT_RET(gmem_guest_exec(env_vcpu(&env, 0), &on, 1, 0, NULL), -EOPNOTSUPP);
+	ASSERT_RET(gmem_emu_power_off(env_vcpu(&env, 0)), -EOPNOTSUPP);
+	ASSERT_RET(gmem_emu_plan_share(env_vcpu(&env, 0), gpa_of(0), PAGE), -EOPNOTSUPP);
+	ASSERT_RET(gmem_emu_plan_share(NULL, gpa_of(0), PAGE), -EINVAL);
+	ASSERT_RET(gmem_emu_power_off(NULL), -EINVAL);
+}
+
 TEST(engine_refuses_misuse)
 {
 	struct gmem_engine_options options = { .size = sizeof(options), .kind = 99 };

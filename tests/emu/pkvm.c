@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
- * pKVM as emu models it: a host that lies about guest_memfd's state.  What any
- * engine's pKVM does is tested in tests/conformance/pkvm_*.c.
+ * pKVM as emu models it: a host that lies about guest_memfd's state, and one that calls
+ * EL2 when it must not.  What any engine's pKVM does is tested in
+ * tests/conformance/pkvm_*.c.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 
 #include <gmem/emu.h>
 #include "../conformance/env.h"
+#include "el2.h"
 
 static int vmm(struct env *env, uint64_t page, uint64_t nr, uint64_t attributes,
 	       uint32_t policy)
@@ -221,7 +223,7 @@ ASKING_TEST(pkvm_lies_race_with_the_guest)
 		int ret = i & 1 ? guest_takes(&env, 1, 1, READABLE) : guest_shares(&env, 1, 1);
 
 		/* The map may say anything. */
-		if (ret != -EPERM)
+		if (ret != -EINVAL)
 			ASSERT_OK(ret);
 		ASSERT_OK(gmem_guest_check(env_vcpu(&env, 0), gpa_of(0), 2 * PAGE,
 					   0x100, 1));
@@ -231,7 +233,162 @@ ASKING_TEST(pkvm_lies_race_with_the_guest)
 	ASSERT_EQ(liar.bad, 0);
 }
 
+/* ---- an EL1 that calls EL2 as it likes ---- */
+
+/* The guest's MEM_SHARE of pages 0 and 1, as of a vCPU that waits in it. */
+static s64 begin_share(struct env *env, struct el2_call *call, bool range)
+{
+	struct emu_file *file = to_emu_file(env->file);
+	s64 ret;
+
+	emu_file_lock(file);
+	ret = el2_guest_share(call, file, 0, 2, range);
+	emu_file_unlock(file);
+	return ret;
+}
+
+static int give(struct env *env, const struct el2_call *call, u64 index)
+{
+	struct emu_file *file = to_emu_file(env->file);
+	int ret;
+
+	emu_file_lock(file);
+	ret = el2_host_donate_guest_shared(call, file, index);
+	emu_file_unlock(file);
+	return ret;
+}
+
+/* Only what the guest never had, only of the call, and only while the vCPU waits. */
+ASKING_TEST(pkvm_el2_gives_what_the_guest_waits_for)
+{
+	struct el2_call call = { 0 };
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 3, 1, 0x100);
+	ASSERT_RET(give(&env, &call, 0), -EPERM);
+	ASSERT_EQ(begin_share(&env, &call, true), 0);
+	ASSERT_RET(give(&env, &call, 2), -EPERM);
+	ASSERT_OK(give(&env, &call, 0));
+	ASSERT_EQ(el2_guest_state(to_emu_file(env.file), 0), EL2_PAGE_SHARED_OWNED);
+	ASSERT_EQ(el2_call_end(&call, 2), 1);
+	ASSERT_RET(give(&env, &call, 1), -EPERM);
+	ASSERT_EQ(el2_guest_state(to_emu_file(env.file), 1), EL2_NOPAGE);
+}
+
+/* Shared by one vCPU, taken back by another, which then wrote to it. */
+ASKING_TEST(pkvm_el2_gives_no_page_twice)
+{
+	struct el2_call call = { 0 };
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 3, 1, 0x100);
+	ASSERT_EQ(begin_share(&env, &call, true), 0);
+	ASSERT_OK(give(&env, &call, 0));
+	ASSERT_RET(give(&env, &call, 0), -EPERM);
+	/* The file calls it private: the end of any request takes it back. */
+	ASSERT_OK(guest_takes(&env, 0, 1, ZERO));
+	guest_fill(&env, 0, 1, 0x200);
+	lie(&env, 0, 2, SHARED);
+	ASSERT_RET(give(&env, &call, 0), -EPERM);
+	ASSERT_HOST_REFUSED(&env, 0);
+	ASSERT_EQ(el2_call_end(&call, 2), 0);
+	lie(&env, 0, 2, PRIVATE);
+	ASSERT_GUEST_READS(&env, 0, 1, 0x200);
+}
+
+/* What the guest has the host does not share for it, nor while it asks for the reverse. */
+ASKING_TEST(pkvm_el2_shares_by_the_call_alone)
+{
+	struct el2_call call = { 0 };
+	struct emu_file *file;
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 1, 0x100);
+	ASSERT_EQ(begin_share(&env, &call, true), 1);
+	ASSERT_RET(give(&env, &call, 0), -EPERM);
+	ASSERT_EQ(begin_share(&env, &call, true), 1);
+	ASSERT_EQ(begin_share(&env, &call, false), -EINVAL);
+	ASSERT_EQ(el2_call_end(&call, 1), 1);
+
+	file = to_emu_file(env.file);
+	emu_file_lock(file);
+	ASSERT_OK(el2_guest_unshare(&call, file, 0, 2, true));
+	emu_file_unlock(file);
+	ASSERT_RET(give(&env, &call, 1), -EPERM);
+	ASSERT_EQ(el2_guest_state(file, 1), EL2_NOPAGE);
+}
+
+/* What the guest is told to be its own again has to be. */
+ASKING_TEST(pkvm_el2_checks_what_the_host_says)
+{
+	struct el2_call call = { 0 };
+	struct emu_file *file;
+	struct env env;
+
+	env_open(&env, variant, 4, IN_PLACE);
+	guest_fill(&env, 0, 3, 0x100);
+	ASSERT_OK(guest_shares(&env, 1, 1));
+	file = to_emu_file(env.file);
+	emu_file_lock(file);
+	ASSERT_OK(el2_guest_unshare(&call, file, 0, 4, true));
+	ASSERT_EQ(el2_call_end(&call, 4), 1);
+	ASSERT_OK(el2_guest_unshare(&call, file, 1, 1, true));
+	ASSERT_EQ(el2_call_end(&call, 1), 0);
+	/* The last of them the guest never had. */
+	ASSERT_OK(el2_guest_unshare(&call, file, 2, 2, true));
+	ASSERT_EQ(el2_call_end(&call, 2), 2);
+	/* Nor is more done than was asked for. */
+	ASSERT_OK(el2_guest_unshare(&call, file, 2, 1, true));
+	ASSERT_EQ(el2_call_end(&call, 2), 1);
+	ASSERT_EQ(el2_guest_unshare(&call, file, 2, 1, false), -EINVAL);
+	ASSERT_EQ(el2_guest_share(&call, file, 2, 1, true), 1);
+	ASSERT_EQ(el2_guest_share(&call, file, 1, 2, true), 2);
+	ASSERT_OK(el2_guest_relinquish_host(file, 2));
+	ASSERT_EQ(el2_call_end(&call, 2), 1);
+	emu_file_unlock(file);
+}
+
 /* ---- vCPUs ---- */
+
+ASKING_TEST(pkvm_plans_make_sense)
+{
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	ASSERT_RET(gmem_emu_plan_share(env_vcpu(&env, 0), gpa_of(0), 0), -EINVAL);
+	ASSERT_RET(gmem_emu_plan_share(env_vcpu(&env, 0), gpa_of(0) + 1, PAGE), -EINVAL);
+	ASSERT_RET(gmem_emu_plan_share(env_vcpu(&env, 0), gpa_of(0), PAGE + 8), -EINVAL);
+	ASSERT_OK(gmem_emu_plan_share(env_vcpu(&env, 0), gpa_of(0), PAGE));
+}
+
+/* A vCPU that begins anew waits for no page. */
+ASKING_TEST(pkvm_reset_gives_nothing)
+{
+	struct gmem_guest_cmd share = {
+		.op = GMEM_GUEST_SHARE, .addr = gpa_of(0), .size = PAGE,
+	};
+	struct gmem_guest_cmd on = { .op = GMEM_GUEST_POWER_ON, .value = 1 };
+	struct gmem_exit exit;
+	struct env env;
+
+	env_open(&env, variant, 2, IN_PLACE);
+	ASSERT_OK(vmm(&env, 0, 1, PRIVATE, DESTROY));
+	guest_fill(&env, 1, 1, 0x100);
+	ASSERT_OK(gmem_guest_start(env_vcpu(&env, 1), &share, 1, 1));
+	ASSERT_OK(gmem_vcpu_run(env_vcpu(&env, 1), &exit));
+	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
+	ASSERT_OK(vmm(&env, 0, 1, SHARED, ZERO));
+	ASSERT_OK(gmem_emu_power_off(env_vcpu(&env, 1)));
+	ASSERT_OK(gmem_guest_exec(env_vcpu(&env, 0), &on, 1, 0, NULL));
+	gmem_guest_stop(env_vcpu(&env, 1));
+	ASSERT_OK(gmem_vcpu_run(env_vcpu(&env, 1), &exit));
+	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
+	ASSERT_EQ(el2_guest_state(to_emu_file(env.file), 0), EL2_NOPAGE);
+	ASSERT_RET(vmm(&env, 0, 1, SHARED, ZERO), -EPERM);
+}
 
 ASKING_TEST(pkvm_has_no_new_vcpus_after_the_first_run)
 {

@@ -253,15 +253,29 @@ PROTECTED(host_reads_what_the_guest_shares)
 	}
 }
 
+static int exec_once(struct gmem_vcpu *vcpu, struct gmem_guest_cmd *cmd)
+{
+	return gmem_guest_exec(vcpu, cmd, 1, 0, NULL);
+}
+
 PROTECTED(one_vcpu_shares_what_another_wrote)
 {
+	struct gmem_guest_cmd again = {
+		.op = GMEM_GUEST_SHARE, .flags = GMEM_GUEST_SINGLE, .addr = GPA + PAGE,
+		.size = PAGE,
+	};
 	uint64_t value;
 
 	ASSERT_OK(gmem_guest_store(world->vcpus[0], GPA + PAGE, 17));
 	ASSERT_OK(gmem_guest_share(world->vcpus[1], GPA + PAGE, PAGE, ZERO));
 	ASSERT_OK(try_read(&world->memory[PAGE / 8], &value, NULL));
 	ASSERT(value == 17);
-	ASSERT(gmem_guest_share(world->vcpus[0], GPA + PAGE, PAGE, ZERO));
+	/* A range may have pages that are shared; the one page of 7.3's call may not. */
+	ASSERT_OK(gmem_guest_share(world->vcpus[0], GPA + PAGE, PAGE, ZERO));
+	ASSERT_RET(exec_once(world->vcpus[0], &again), -EINVAL);
+	again.op = GMEM_GUEST_UNSHARE;
+	ASSERT_OK(exec_once(world->vcpus[0], &again));
+	ASSERT_RET(exec_once(world->vcpus[1], &again), -EINVAL);
 }
 
 PROTECTED(system_call_on_private_memory_gets_efault)
@@ -276,19 +290,23 @@ PROTECTED(system_call_on_private_memory_gets_efault)
 	ASSERT_OK(gmem_guest_check(world->vcpus[0], GPA, PAGE, 0, 1));
 }
 
-/* Nobody tells the VMM of it, since it does not know of conversions. */
+/* Nobody tells the VMM of it, which has nothing to say there. */
 PROTECTED(sharing_what_no_slot_backs_fails)
 {
-	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_SHARE, .addr = NOWHERE,
-				      .size = 2 * PAGE };
+	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_SHARE, .addr = NOWHERE };
 	struct gmem_exit exit;
 
-	ASSERT_OK(gmem_guest_start(world->vcpus[0], &cmd, 1, 1));
-	ASSERT_OK(gmem_vcpu_run(world->vcpus[0], &exit));
-	ASSERT(exit.reason == GMEM_EXIT_GUEST_DONE);
-	ASSERT(gmem_guest_finish(world->vcpus[0], NULL, 0, NULL));
-	/* One page EL2 answers for, as Linux 7.3's does: as for an access to nothing. */
-	ASSERT_RET(gmem_guest_share(world->vcpus[0], NOWHERE, PAGE, ZERO), -EIO);
+	for (cmd.size = PAGE; cmd.size <= 3 * PAGE; cmd.size += PAGE) {
+		ASSERT_OK(gmem_guest_start(world->vcpus[0], &cmd, 1, 1));
+		ASSERT_OK(gmem_vcpu_run(world->vcpus[0], &exit));
+		ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
+		ASSERT_RET(gmem_guest_finish(world->vcpus[0], &cmd, 1, NULL), -EINVAL);
+		ASSERT_EQ(cmd.result, 0);
+	}
+	/* The call of one page is in 7.3 as an access to nothing. */
+	cmd.flags = GMEM_GUEST_SINGLE;
+	cmd.size = PAGE;
+	ASSERT_RET(exec_once(world->vcpus[0], &cmd), -EIO);
 	ASSERT(strstr(said, "syndrome 0x96"));
 }
 
@@ -317,11 +335,38 @@ static uint64_t hypercalls(void)
 	return count;
 }
 
-PROTECTED(el2_answers_as_long_as_nothing_converts)
+static void add_file(struct world *world, struct gmem_slot_options *slot)
 {
 	struct gmem_file_options file = {
-		.size = sizeof(file), .bytes = PAGE, .flags = IN_PLACE,
+		.size = sizeof(file), .bytes = slot->bytes, .flags = IN_PLACE,
 	};
+
+	ASSERT_OK(gmem_file_create(world->vm, &file, &slot->file));
+}
+
+PROTECTED(el2_answers_where_nothing_converts)
+{
+	struct gmem_slot_options slot = {
+		.size = sizeof(slot), .id = 1, .gpa = NOWHERE, .bytes = PAGE,
+	};
+	struct gmem_vcpu *vcpu = world->vcpus[0];
+	uint64_t before;
+
+	ASSERT_OK(gmem_guest_store(vcpu, GPA, 17));
+	/* A VM that has run converts nothing if it did not then. */
+	add_file(world, &slot);
+	ASSERT_RET(gmem_slot_set(world->vm, &slot), -EPERM);
+	before = hypercalls();
+	ASSERT_OK(gmem_guest_share(vcpu, GPA, PAGE, ZERO));
+	ASSERT_OK(gmem_guest_unshare(vcpu, GPA, PAGE, ZERO));
+	ASSERT_EQ(hypercalls(), before);
+	/* The guest never touched this one: KVM has to give it a page first. */
+	ASSERT_OK(gmem_guest_share(vcpu, GPA + PAGE, PAGE, ZERO));
+	ASSERT_OK(try_read(&world->memory[PAGE / 8], NULL, NULL));
+}
+
+PROTECTED(kvm_answers_where_a_file_converts)
+{
 	struct gmem_slot_options slot = {
 		.size = sizeof(slot), .id = 1, .gpa = NOWHERE, .bytes = PAGE,
 	};
@@ -331,70 +376,59 @@ PROTECTED(el2_answers_as_long_as_nothing_converts)
 	struct gmem_exit exit;
 	uint64_t before;
 
+	add_file(world, &slot);
+	ASSERT_OK(gmem_slot_set(world->vm, &slot));
 	ASSERT_OK(gmem_guest_store(vcpu, GPA, 17));
 	before = hypercalls();
 	ASSERT_OK(gmem_guest_share(vcpu, GPA, PAGE, ZERO));
 	ASSERT_OK(gmem_guest_unshare(vcpu, GPA, PAGE, ZERO));
-	/* The guest never touched this one. */
-	ASSERT_OK(gmem_guest_share(vcpu, GPA + PAGE, PAGE, ZERO));
-	ASSERT_OK(try_read(&world->memory[PAGE / 8], NULL, NULL));
-	ASSERT_EQ(hypercalls(), before);
-
-	ASSERT_OK(gmem_file_create(world->vm, &file, &slot.file));
-	ASSERT_OK(gmem_slot_set(world->vm, &slot));
-	ASSERT_OK(gmem_guest_share(vcpu, GPA, PAGE, ZERO));
-	ASSERT_OK(gmem_guest_unshare(vcpu, GPA + PAGE, PAGE, ZERO));
 	ASSERT_EQ(hypercalls(), before + 2);
 	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
 	ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
 	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
 }
 
-/* The call began when the VM had ordinary memory alone. */
-PROTECTED(sharing_ends_at_memory_that_a_file_converts)
+/* Signals interrupt what comes before it. */
+PROTECTED(vmm_is_asked_for_memory_of_a_file_only)
 {
 	const uint64_t nr = 4096, file_pages = 2;
 	struct gmem_guest_cmd cmd = { .op = GMEM_GUEST_SHARE, .addr = NOWHERE,
 				      .size = (nr + file_pages) * PAGE };
-	struct gmem_file_options file = {
-		.size = sizeof(file), .bytes = file_pages * PAGE,
-		.flags = IN_PLACE,
-	};
 	struct gmem_slot_options slot = {
 		.size = sizeof(slot), .id = 1, .gpa = NOWHERE, .bytes = nr * PAGE,
 	};
 	struct gmem_vcpu *vcpu = world->vcpus[0];
-	unsigned char begun = 0;
+	unsigned char *ordinary;
 	struct gmem_exit exit;
 
-	slot.userspace_addr = mmap(NULL, slot.bytes, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT(slot.userspace_addr != MAP_FAILED);
+	ordinary = mmap(NULL, slot.bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(ordinary != MAP_FAILED);
+	slot.userspace_addr = ordinary;
 	ASSERT_OK(gmem_slot_set(world->vm, &slot));
+	slot.id = 2;
+	slot.gpa += slot.bytes;
+	slot.bytes = file_pages * PAGE;
+	slot.userspace_addr = NULL;
+	add_file(world, &slot);
+	ASSERT_OK(gmem_slot_set(world->vm, &slot));
+
 	ASSERT_OK(gmem_guest_store(vcpu, GPA, 1));
 	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
 	tick(5000);
 	do {
 		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
-		ASSERT_EQ(exit.reason, KVM_EXIT_INTR);
-		ASSERT(!mincore(slot.userspace_addr, PAGE, &begun));
-	} while (!begun);
+	} while (exit.reason == KVM_EXIT_INTR);
 	tick(0);
+	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
+	ASSERT_EQ(exit.hypercall.args[0], slot.gpa);
+	ASSERT_EQ(exit.hypercall.args[1], file_pages);
+	ASSERT_OK(try_read(ordinary + (nr - 1) * PAGE, NULL, NULL));
 
-	ASSERT_OK(gmem_file_create(world->vm, &file, &slot.file));
-	slot.id = 2;
-	slot.gpa += slot.bytes;
-	slot.bytes = file.bytes;
-	slot.userspace_addr = NULL;
-	ASSERT_OK(gmem_slot_set(world->vm, &slot));
+	/* It is not shared behind the file's back. */
+	ASSERT_OK(gmem_vcpu_complete_hypercall(vcpu, -EACCES));
 	ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
 	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
-	ASSERT(gmem_guest_finish(vcpu, &cmd, 1, NULL));
+	ASSERT_RET(gmem_guest_finish(vcpu, &cmd, 1, NULL), -EINVAL);
 	ASSERT_EQ(cmd.result, nr);
-	/* It is not shared behind the file's back: the VMM has to be asked. */
-	cmd.addr = slot.gpa;
-	cmd.size = slot.bytes;
-	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
-	ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
-	ASSERT_EQ(exit.reason, KVM_EXIT_HYPERCALL);
 }

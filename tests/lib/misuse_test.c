@@ -391,6 +391,8 @@ static void emu(void **state)
 	REFUSED(gmem_emu_write_memory(world.file, 0, PAGE, NULL), -EINVAL);
 	REFUSED(gmem_emu_set_property(NULL, 0, 0), -EINVAL);
 	assert_int_equal(gmem_emu_set_property(world.vm, 77, 1), -EOPNOTSUPP);
+	REFUSED(gmem_emu_power_off(NULL), -EINVAL);
+	REFUSED(gmem_emu_plan_share(NULL, 0, PAGE), -EINVAL);
 	REFUSED(gmem_emu_set_limit(NULL, GMEM_EMU_LIMIT_AHEAD, 0, &used), -EINVAL);
 	REFUSED(gmem_emu_set_limit(world.engine, 77, 0, &used), -EINVAL);
 	assert_null(gmem_emu_guard(NULL));

@@ -252,36 +252,77 @@ static bool right_hypercall(const struct gmem_exit *exit, const struct op *op)
 	       !!(exit->hypercall.args[2] & 1u << 4) == op->to_private;
 }
 
-/* Until the list is done.  How often it exited to be served. */
-static unsigned int run_ask(struct actor *actor, const struct op *op,
-			    struct gmem_guest_cmd *cmd, int *answer, int *ret)
+/* How the guest's request goes on, and what it has come to so far. */
+struct asking {
+	struct op op;		/* what the next exit is about */
+	uint64_t left;		/* pages, those of @op among them */
+	bool exits;		/* there is a next exit */
+	int want;
+	uint64_t done;
+};
+
+static void ask_on(struct actor *actor, struct asking *asking)
+{
+	asking->op.nr = asking->left;
+	asking->want = model_ask(actor, asking->op.first, &asking->op.nr,
+				 asking->op.to_private);
+	asking->exits = !asking->want;
+}
+
+/* The VMM serves an exit, and says so; what the guest makes of that. */
+static void serve_exit(struct actor *actor, struct asking *asking,
+		       const struct gmem_exit *exit)
+{
+	const struct op *op = &asking->op;
+	uint64_t done;
+	int answer;
+
+	if (!asking->exits || !right_hypercall(exit, op)) {
+		diverged(actor, "the guest asks for %llu pages at %#llx, and should for %llu "
+			 "at page %llu", (unsigned long long)exit->hypercall.args[1],
+			 (unsigned long long)exit->hypercall.args[0],
+			 asking->exits ? (unsigned long long)op->nr : 0,
+			 (unsigned long long)op->first);
+		return;
+	}
+	answer = serve(actor, op);
+	gmem_vcpu_complete_hypercall(actor_vcpu(actor), answer);
+	asking->want = model_asked(actor, op->first, op->nr, op->to_private, answer, &done);
+	asking->exits = false;
+	asking->done += done;
+	asking->left -= done;
+	asking->op.first += done;
+	if (!asking->want && asking->left)
+		ask_on(actor, asking);
+}
+
+/* Until the list is done: what the guest was told. */
+static int run_ask(struct actor *actor, struct asking *asking,
+		   struct gmem_guest_cmd *cmd)
 {
 	struct gmem_vcpu *vcpu = actor_vcpu(actor);
-	unsigned int exits = 0;
 	struct gmem_exit exit;
+	int ret;
 
-	*ret = gmem_guest_start(vcpu, cmd, 1, 1);
-	while (!*ret) {
-		*ret = gmem_vcpu_run(vcpu, &exit);
-		if (*ret)
+	ret = gmem_guest_start(vcpu, cmd, 1, 1);
+	while (!ret && !world_failed(actor->world)) {
+		ret = gmem_vcpu_run(vcpu, &exit);
+		if (ret)
 			break;
 		if (exit.reason == KVM_EXIT_HYPERCALL) {
-			if (exits++ || !right_hypercall(&exit, op))
-				diverged(actor, "the guest asks for what it did not ask");
-			*answer = serve(actor, op);
-			gmem_vcpu_complete_hypercall(vcpu, *answer);
+			serve_exit(actor, asking, &exit);
 		} else if (exit.reason == GMEM_EXIT_GUEST_DONE) {
-			*ret = gmem_guest_finish(vcpu, cmd, 1, NULL);
-			if (*ret != -EBUSY)
+			ret = gmem_guest_finish(vcpu, cmd, 1, NULL);
+			if (ret != -EBUSY)
 				break;
-			*ret = 0;
+			ret = 0;
 		} else if (exit.reason != KVM_EXIT_INTR) {
 			diverged(actor, "asking ended with exit %u at %#llx", exit.reason,
 				 (unsigned long long)exit.memory_fault.gpa);
 			break;
 		}
 	}
-	return exits;
+	return ret;
 }
 
 void act_ask(struct actor *actor, const struct op *op)
@@ -290,23 +331,21 @@ void act_ask(struct actor *actor, const struct op *op)
 		.op = op->to_private ? GMEM_GUEST_UNSHARE : GMEM_GUEST_SHARE,
 		.addr = gpa_of(op->first), .size = op->nr * PAGE,
 	};
-	int answer, want, ret = 0, refused;
-	unsigned int exits;
-	uint64_t done;
+	struct asking asking = { .op = *op, .left = op->nr };
+	int ret;
 
 	if (!actor_vcpu(actor))
 		return;
-	refused = model_ask(actor, op->first, op->nr, op->to_private);
-	answer = refused;
-	exits = run_ask(actor, op, &cmd, &answer, &ret);
+	ask_on(actor, &asking);
+	ret = run_ask(actor, &asking, &cmd);
 	if (world_failed(actor->world))
 		return;
-	want = model_asked(actor, op->first, op->nr, op->to_private, answer, &done);
-	if (exits != !refused)
-		diverged(actor, "the guest's request exited %u times", exits);
-	else if (ret != want || cmd.result != done)
+	if (asking.exits)
+		diverged(actor, "the guest's request ended with %s (%llu pages), and should "
+			 "have gone on", answer_name(ret), (unsigned long long)cmd.result);
+	else if (ret != asking.want || cmd.result != asking.done)
 		diverged(actor, "the guest's request ended with %s (%llu pages), and should "
 			 "have with %s (%llu)", answer_name(ret),
-			 (unsigned long long)cmd.result, answer_name(want),
-			 (unsigned long long)done);
+			 (unsigned long long)cmd.result, answer_name(asking.want),
+			 (unsigned long long)asking.done);
 }

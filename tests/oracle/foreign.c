@@ -151,7 +151,9 @@ static void ask_commons(struct actor *actor, uint64_t first, uint64_t nr,
 	while (!ret) {
 		ret = gmem_vcpu_run(vcpu, &exit);
 		if (!ret && exit.reason == KVM_EXIT_HYPERCALL) {
-			convert_commons(actor, first, nr, to_private, policy);
+			convert_commons(actor,
+					(exit.hypercall.args[0] - WORLD_GPA) / PAGE,
+					exit.hypercall.args[1], to_private, policy);
 		} else if (!ret && exit.reason == GMEM_EXIT_GUEST_DONE) {
 			ret = gmem_guest_finish(vcpu, &cmd, 1, NULL);
 			if (ret != -EBUSY)
@@ -161,7 +163,7 @@ static void ask_commons(struct actor *actor, uint64_t first, uint64_t nr,
 			ret = -EIO;
 		}
 	}
-	if (ret && ret != -EPERM && ret != -EAGAIN)
+	if (ret && ret != -EINVAL)
 		diverged(actor, "asking for commons ended with %s", answer_name(ret));
 }
 

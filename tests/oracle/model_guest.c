@@ -53,23 +53,52 @@ bool model_guest_reaches(const struct actor *actor, const struct page *page)
 	return model_guest_access(&nobody, &copy) == ACCESS_DONE;
 }
 
-/* MEM_SHARE at EL2 comes before anybody else hears of it. */
-static int share_pkvm(struct actor *actor, uint64_t first, uint64_t nr)
+static bool is_destroyed(const struct page *page)
 {
-	for (uint64_t i = first; i < first + nr; i++) {
-		struct page *page = page_of(actor, i);
-
-		if (page->owner == OWNER_POISON)
-			return -EHWPOISON;
-		/* What was destroyed has no memory that could be shared. */
-		if (page->owner == OWNER_NEVER && page->state >= DESTROYED_SHARED)
-			continue;
-		page->owner = OWNER_GUEST_SHARED;
-	}
-	return 0;
+	return page->state == DESTROYED_SHARED || page->state == DESTROYED_PRIVATE;
 }
 
-int model_ask(struct actor *actor, uint64_t first, uint64_t nr, bool to_private)
+/* The guest gets what it never had, shared, of one kind.  Returns how many pages. */
+static uint64_t give_pkvm(struct actor *actor, uint64_t first, uint64_t end)
+{
+	uint64_t nr;
+
+	for (nr = 0; nr < end; nr++) {
+		struct page *page = page_of(actor, first + nr);
+
+		if (page->owner != OWNER_NEVER || page->poisoned || is_destroyed(page) ||
+		    page->state != page_of(actor, first)->state)
+			break;
+		page->owner = OWNER_GUEST_SHARED;
+	}
+	return nr;
+}
+
+/*
+ * MEM_SHARE is about pages that are alike: that the guest has for itself, has shared
+ * before, or never had; or that were destroyed before the guest had them.
+ */
+static int share_pkvm(struct actor *actor, uint64_t first, uint64_t *nr)
+{
+	const enum page_owner owner = page_of(actor, first)->owner;
+	uint64_t i = 0;
+
+	if (owner == OWNER_POISON)
+		return -EINVAL;
+	if (owner == OWNER_NEVER) {
+		i = give_pkvm(actor, first, *nr);
+		if (!i)
+			while (i < *nr && is_destroyed(page_of(actor, first + i)))
+				i++;
+	} else {
+		while (i < *nr && page_of(actor, first + i)->owner == owner)
+			page_of(actor, first + i++)->owner = OWNER_GUEST_SHARED;
+	}
+	*nr = i;
+	return i ? 0 : -EINVAL;
+}
+
+int model_ask(struct actor *actor, uint64_t first, uint64_t *nr, bool to_private)
 {
 	struct world *world = actor->world;
 	int ret = 0;
@@ -77,54 +106,56 @@ int model_ask(struct actor *actor, uint64_t first, uint64_t nr, bool to_private)
 	if (world->mute)
 		return -EPERM;
 	if (world->platform == GMEM_VM_PKVM) {
+		if (*nr > MAX_CALL)
+			*nr = MAX_CALL;
 		if (!to_private)
 			ret = share_pkvm(actor, first, nr);
 		if (!ret)
-			actor->request = (struct request){ first, nr, to_private };
+			actor->request = (struct request){ first, *nr, to_private };
 	} else if (world->platform == GMEM_VM_SNP && !to_private) {
-		for (uint64_t i = first; i < first + nr; i++)
+		for (uint64_t i = first; i < first + *nr; i++)
 			page_of(actor, i)->accepted = false;
 	}
 	return ret;
 }
 
+/* Whether the page is as the guest asked, at EL2. */
 static bool agrees(const struct page *page, bool to_private)
 {
 	if (!to_private)
-		return page->state == SHARED && page->owner == OWNER_GUEST_SHARED;
-	return page->state == PRIVATE &&
-	       (page->owner == OWNER_GUEST || page->owner == OWNER_NEVER);
+		return page->owner == OWNER_GUEST_SHARED;
+	return page->owner == OWNER_GUEST || page->owner == OWNER_NEVER;
 }
 
-/* EL2 takes back what the map does not say, then both have to agree. */
+/*
+ * EL2 takes back what the map does not say.  What EL1 then says was done, by the map,
+ * EL2 checks.
+ */
 static int settle_pkvm(struct actor *actor, uint64_t first, uint64_t nr,
 		       bool to_private, int answer, uint64_t *done)
 {
-	int ret = 0;
+	uint64_t good = nr, sure = 0;
 
 	actor->request.nr = 0;
-	*done = 0;
-	for (uint64_t i = first; i < first + nr; i++) {
-		struct page *page = page_of(actor, i);
+	if (!to_private)
+		give_pkvm(actor, first, nr);
+	for (uint64_t i = 0; i < nr; i++) {
+		struct page *page = page_of(actor, first + i);
 
-		if (page->state == PRIVATE || page->state == DESTROYED_PRIVATE) {
-			if (page->owner == OWNER_GUEST_SHARED)
-				page->owner = OWNER_GUEST;
-		} else if (page->state == SHARED && !to_private &&
-			   page->owner == OWNER_NEVER) {
-			page->owner = OWNER_GUEST_SHARED;
-		}
+		if ((page->state == PRIVATE || page->state == DESTROYED_PRIVATE) &&
+		    page->owner == OWNER_GUEST_SHARED)
+			page->owner = OWNER_GUEST;
 		if (page->owner != OWNER_NEVER)
-			__atomic_store_n(&actor->world->published[i].touched, 1,
+			__atomic_store_n(&actor->world->published[first + i].touched, 1,
 					 __ATOMIC_RELEASE);
-		if (ret)
-			continue;
-		if (agrees(page, to_private))
-			++*done;
-		else
-			ret = page->owner == OWNER_POISON ? -EHWPOISON : -EPERM;
+		if (page->state != (to_private ? PRIVATE : SHARED) && i < good)
+			good = i;
 	}
-	return ret && answer < 0 ? answer : ret;
+	while (sure < good && agrees(page_of(actor, first + sure), to_private))
+		sure++;
+
+	*done = sure;
+	return sure && !(answer < 0 && good < nr) ? 0 : -EINVAL;
 }
 
 /* PVALIDATE, TDG.MEM.PAGE.ACCEPT of what went private. */

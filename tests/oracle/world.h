@@ -20,6 +20,7 @@
 #define NR_COMMONS	16u	/* pages that belong to nobody */
 #define MAX_PINS	8
 #define MAX_READ	16u	/* pages that one guest list reads */
+#define MAX_CALL	512u	/* pages of one hypercall of pKVM's */
 
 #define ZERO		SET_MEMORY_ATTRIBUTES_CONTENT_ZERO
 #define READABLE	SET_MEMORY_ATTRIBUTES_CONTENT_READABLE
@@ -182,10 +183,11 @@ enum access model_guest_access(struct actor *actor, struct page *page);
 /* Whether the access would take place. */
 bool model_guest_reaches(const struct actor *actor, const struct page *page);
 /*
- * The guest asks.  Before the exit: 0, or what the guest gets without one.  After
- * it: what the guest gets, and how many pages it is told of.
+ * The guest asks, by one hypercall.  Before the exit: 0, or what the guest gets without
+ * one; @nr becomes how many pages the exit is about.  After it: what the guest gets,
+ * and how many pages it is told of: if they are fewer, it asks on.
  */
-int model_ask(struct actor *actor, uint64_t first, uint64_t nr, bool to_private);
+int model_ask(struct actor *actor, uint64_t first, uint64_t *nr, bool to_private);
 int model_asked(struct actor *actor, uint64_t first, uint64_t nr, bool to_private,
 		int answer, uint64_t *done);
 

@@ -6,21 +6,23 @@
  * has the last word; this file is what EL1 adds to it, so that guest_memfd, EL2 and
  * the VMM end up with one opinion:
  *
- *   MEM_SHARE	 The guest's call comes here.  EL2 shares each page, since the guest
- *		 asks for it (it looks itself); then the vCPU posts its request and
- *		 the VMM is told.
- *   MEM_UNSHARE EL2 does nothing yet; the same otherwise.
+ *   MEM_SHARE	 EL2 has shared what the guest has of it.  What it never had is given
+ *		 to it, shared; then the vCPU posts its request and the VMM is told.
+ *   MEM_UNSHARE EL2 has done nothing yet; the same otherwise.
  *   conversion	 has to match a posted request.  Towards private EL2 takes the page
  *		 from the host as the last step.
  *   re-entry	 The request ends.  Shares that guest_memfd does not know of are taken
- *		 back, and the guest is told how much of what it asked for is so.
+ *		 back, and the guest is told how much of what it asked for is so, as
+ *		 far as EL2 agrees.
+ *
+ * A call may stop early, and the guest goes on with another: each request lies in
+ * one slot, and is small.
  *
  * A page is given to the guest by its first fault, or by MEM_SHARE, and taken back
  * before the file frees it.  EL2 poisons its place then: what the guest lost by
  * force does not come back.
  *
- * Ordinary memory has no VMM to ask: EL2 does at once what the guest asked for.  In a
- * VM that has nothing else we hear only of calls for several pages.
+ * Ordinary memory has no VMM to ask: EL2 does at once what the guest asked for.
  */
 #include <kunit/static_stub.h>
 #include <linux/kvm_host.h>
@@ -36,9 +38,6 @@
 #include "gmem/request.h"
 #include "guest_memfd_convert.h"
 #include "guest_memfd_in_place.h"
-
-/* Between two of these others get their turn. */
-#define PKVM_PAGES_AT_ONCE	512
 
 static_assert(sizeof(struct gmem_request) == sizeof(u64));
 
@@ -75,35 +74,115 @@ int pkvm_enable_destructive_reclaim(struct kvm *kvm, const struct kvm_enable_cap
 {
 	guard(mutex)(&kvm->slots_lock);
 
-	if (!kvm_vm_is_protected(kvm) ||
-	    cap->args[0] & ~(u64)KVM_GMEM_DESTRUCTIVE_RECLAIM)
+	if (!kvm_vm_is_protected(kvm) || cap->flags ||
+	    cap->args[0] & ~(u64)KVM_GMEM_DESTRUCTIVE_RECLAIM ||
+	    cap->args[1] || cap->args[2] || cap->args[3])
 		return -EINVAL;
 
-	if (pkvm_vm_is_sealed(kvm))
+	if (pkvm_hyp_vm_is_created(kvm))
 		return -EBUSY;
 
 	kvm->arch.pkvm.destructive_reclaim = cap->args[0];
 	return 0;
 }
 
-/* ---- pages ---- */
+/* ---- the guest starts ---- */
 
-static int pkvm_page_is_shared(struct kvm *kvm, gfn_t gfn)
+bool pkvm_vm_has_in_place_slot(struct kvm *kvm)
 {
-	return kvm_call_hyp_nvhe(__pkvm_guest_page_is_shared,
-				 kvm->arch.pkvm.handle, gfn);
+	struct kvm_memory_slot *slot;
+	int bkt;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (!kvm_vm_is_protected(kvm))
+		return false;
+
+	kvm_for_each_memslot(slot, bkt, kvm_memslots(kvm)) {
+		if (kvm_slot_in_place(slot))
+			return true;
+	}
+
+	return false;
 }
 
-static int pkvm_unshare_page(struct kvm *kvm, gfn_t gfn)
+/*
+ * The vCPU is about to be entered.  If it is the VM's first, all others are powered off,
+ * whatever the VMM made of them, and start where the guest says.  A vCPU that is off
+ * itself, and only waits, leaves that to another.
+ *
+ * Whoever holds config_lock, or a vCPU's mp_state_lock, either finds the VM sealed or is
+ * done before the vCPU is powered off here, which undoes what it did.
+ */
+void pkvm_seal_vm(struct kvm_vcpu *vcpu)
 {
-	return kvm_call_hyp_nvhe(__pkvm_guest_unshare_host,
-				 kvm->arch.pkvm.handle, gfn);
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_vcpu *other;
+	unsigned long i;
+
+	guard(mutex)(&kvm->arch.config_lock);
+
+	if (pkvm_vm_is_sealed(kvm))
+		return;
+
+	if (kvm_arm_vcpu_stopped(vcpu)) {
+		kvm_make_request(KVM_REQ_PKVM_SEAL, vcpu);
+		return;
+	}
+
+	/* Pairs with pkvm_vm_is_sealed(). */
+	smp_store_release(&kvm->arch.pkvm.is_sealed, true);
+	kvm_for_each_vcpu(i, other, kvm) {
+		if (other != vcpu)
+			kvm_arm_vcpu_power_off(other);
+	}
+}
+
+/* ---- pages ---- */
+
+/*
+ * The pages that EL2 has to be asked about: the next in [@gfn, @end) that the guest has
+ * from a file, or had, and those after it, as many as one call takes.  Return: their
+ * number, 0 if there is none.
+ */
+static u64 pkvm_next_pages(struct kvm *kvm, gfn_t *gfn, gfn_t end, bool *poisoned)
+{
+	struct pkvm_mapping *mapping;
+	u64 nr_pages = 0;
+
+	read_lock(&kvm->mmu_lock);
+	mapping = pkvm_gmem_next_mapping(kvm, *gfn, end);
+	if (mapping) {
+		*gfn = mapping->gfn;
+		*poisoned = mapping->poisoned;
+		nr_pages = min(end - *gfn, PKVM_MEM_CALL_MAX_PAGES);
+	}
+	read_unlock(&kvm->mmu_lock);
+	cond_resched();
+
+	return nr_pages;
+}
+
+/* How many pages from @gfn on the guest shares, or never had; or -EHWPOISON. */
+static long pkvm_shared_pages(struct kvm *kvm, gfn_t gfn, u64 nr_pages)
+{
+	return kvm_call_hyp_nvhe(__pkvm_guest_shared_pages, kvm->arch.pkvm.handle, gfn,
+				 nr_pages);
+}
+
+/* Take from the host what the guest shares.  Return: how many pages up to poison. */
+static u64 pkvm_unshare_pages(struct kvm *kvm, gfn_t gfn, u64 nr_pages)
+{
+	long ret = kvm_call_hyp_nvhe(__pkvm_guest_unshare_pages, kvm->arch.pkvm.handle,
+				     gfn, nr_pages);
+
+	return WARN_ON_ONCE(ret < 0) ? 0 : ret;
 }
 
 /*
  * Give the guest the file's page, for itself or @shared as it asked.  Return: 0;
- * -EAGAIN if it is to be tried again; -EHWPOISON if the memory failed; -EFAULT if
- * there is no page for it, or not any more.
+ * -EEXIST if it has the page; -EAGAIN if it is to be tried again; -EHWPOISON if the
+ * memory failed; -EFAULT if there is no page for it, or not any more.
  */
 static int pkvm_gmem_fault_in(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			 gfn_t gfn, bool shared)
@@ -146,7 +225,7 @@ int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t g
 	int ret;
 
 	ret = pkvm_gmem_fault_in(vcpu, slot, gfn, false);
-	if (!ret || ret == -EAGAIN)
+	if (!ret || ret == -EAGAIN || ret == -EEXIST)
 		return 0;
 	if (ret == -ENOMEM)
 		return ret;
@@ -165,257 +244,67 @@ void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range
 
 /* ---- the guest's requests ---- */
 
-/*
- * MEM_SHARE of one page.  A page that the guest never touched is given to it now,
- * but not one that was destroyed: that has to be converted first.
- *
- * Return: 0; -EINTR or -ENOMEM to go on another time; else why not.
- */
-static int pkvm_share_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
-			   gfn_t gfn)
-{
-	int ret, err = 0;
-
-	for (;;) {
-		ret = kvm_call_hyp_nvhe(__pkvm_guest_share_host, gfn);
-		if (ret == -EPERM && pkvm_page_is_shared(vcpu->kvm, gfn) == 1)
-			return 0;
-		if (ret != -ENOENT)
-			return ret;
-		if (err)
-			return err;
-
-		if (kvm_slot_in_place(slot)) {
-			if (kvm_gmem_gfn_is_destroyed(slot, gfn))
-				return 0;
-			err = pkvm_gmem_fault_in(vcpu, slot, gfn, true);
-		} else {
-			err = slot ? pkvm_fault_in_anon(vcpu, slot, gfn) : -EFAULT;
-		}
-
-		if (err == -ENOMEM)
-			return err;
-		if ((!err || err == -EAGAIN) && signal_pending(current))
-			return -EINTR;
-		/* A failure counts unless another vCPU or a conversion was first. */
-		if (err == -EAGAIN ||
-		    (kvm_slot_in_place(slot) && kvm_gmem_gfn_is_destroyed(slot, gfn)))
-			err = 0;
-		cond_resched();
-	}
-}
-
-/*
- * The request is over: is the page as the guest asked?  A share that guest_memfd
- * does not know of is taken back, whoever asked for it, so that nothing is left for
- * a later conversion to rest on.  Return: 0 if it is; -ENOENT if it has to be given
- * to the guest first; -EHWPOISON or -EPERM.
- *
- * Context: conversions are held, but others may settle the same page.
- */
-static int pkvm_settle_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-			    bool to_private)
-{
-	bool private = kvm_gmem_gfn_is_private(slot, gfn);
-	bool destroyed = kvm_gmem_gfn_is_destroyed(slot, gfn);
-	int shared = pkvm_page_is_shared(kvm, gfn);
-
-	if (shared == 1 && private) {
-		pkvm_unshare_page(kvm, gfn);
-		shared = pkvm_page_is_shared(kvm, gfn);
-	}
-
-	if (shared == -EHWPOISON)
-		return shared;
-	if (destroyed || private != to_private)
-		return -EPERM;
-	if (to_private)
-		return shared == 1 ? -EPERM : 0;
-	if (shared == 1)
-		return 0;
-
-	return shared == -ENOENT ? -ENOENT : -EPERM;
-}
-
-/*
- * Settle up to @nr_pages of one slot, from where the request stands.  Return: 0;
- * -ENOENT if the next page has to be given to the guest first.
- */
-static int pkvm_settle_slot(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
-			    u64 nr_pages)
+/* The guest has its answer: how many pages are as it asked. */
+static int pkvm_answer(struct kvm_vcpu *vcpu, u64 done, bool is_error)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	struct file *file = kvm_gmem_hold_conversions(slot);
-	int ret = 0;
 
-	for (; nr_pages; nr_pages--, req->next++) {
-		ret = pkvm_settle_page(vcpu->kvm, slot, req->next, req->to_private);
-		/* A file that is gone has nothing to agree with. */
-		if (!file)
-			ret = -EPERM;
-		if (ret == -ENOENT)
-			break;
+	smccc_set_retval(vcpu, done && !is_error ? SMCCC_RET_SUCCESS :
+						   SMCCC_RET_INVALID_PARAMETER,
+			 req->is_range ? done : 0, 0, 0);
+	req->nr_pages = 0;
 
-		if (!req->error)
-			req->error = ret;
-		req->good += !req->error;
-		ret = 0;
-	}
+	return 1;
+}
 
-	kvm_gmem_let_conversions(file);
+/* The guest calls once more, as it touches memory once more after a fault: nothing is shared. */
+static int pkvm_call_again(struct kvm_vcpu *vcpu, int ret)
+{
+	*vcpu_pc(vcpu) -= AARCH64_INSN_SIZE;
+	vcpu->arch.mem_request.nr_pages = 0;
 
 	return ret;
 }
 
-/* Settle the request.  Return: 0; -EINTR or -ENOMEM to go on there another time. */
-static int pkvm_settle(struct kvm_vcpu *vcpu)
-{
-	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	gfn_t end = req->gfn + req->nr_pages;
-	struct kvm_memory_slot *slot;
-	int ret, idx;
-
-	while (req->next < end) {
-		idx = srcu_read_lock(&vcpu->kvm->srcu);
-		slot = gfn_to_memslot(vcpu->kvm, req->next);
-		ret = 0;
-		if (kvm_slot_in_place(slot)) {
-			gfn_t stop = min3(end, slot->base_gfn + slot->npages,
-					  req->next + PKVM_PAGES_AT_ONCE);
-
-			ret = pkvm_settle_slot(vcpu, slot, stop - req->next);
-			/* Destroyed when the guest asked, and converted since. */
-			if (ret == -ENOENT)
-				ret = pkvm_share_page(vcpu, slot, req->next);
-			if (ret && ret != -EINTR && ret != -ENOMEM) {
-				req->error = req->error ?: ret;
-				req->next++;
-				ret = 0;
-			}
-		} else {
-			req->error = req->error ?: -EPERM;
-			req->next++;
-		}
-		srcu_read_unlock(&vcpu->kvm->srcu, idx);
-
-		cond_resched();
-		if (!ret && req->next < end && signal_pending(current))
-			ret = -EINTR;
-		if (ret)
-			return ret;
-	}
-
-	return 0;
-}
-
-/* @done goes to guests that know of it: those that gave a number of pages. */
-static void pkvm_answer(struct kvm_vcpu *vcpu, long ret, u64 done)
-{
-	bool is_range = vcpu->arch.mem_request.is_range;
-
-	smccc_set_retval(vcpu, ret, is_range ? done : 0, 0, 0);
-}
-
-/* Ordinary memory: nobody to ask, EL2 does as the guest says. */
-static int pkvm_ordinary_page(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
-			      gfn_t gfn)
-{
-	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	int shared;
-
-	/* What no slot backs EL2 does not know; a slot that came since may be a file's. */
-	if (!slot || kvm_slot_in_place(slot))
-		return -EPERM;
-
-	shared = pkvm_page_is_shared(vcpu->kvm, gfn);
-	/* One page must not be so already; of many, those are skipped. */
-	if (req->to_private ? !shared || shared == -ENOENT : shared == 1)
-		return req->is_range ? 0 : -EPERM;
-
-	return req->to_private ? pkvm_unshare_page(vcpu->kvm, gfn) :
-				 pkvm_share_page(vcpu, slot, gfn);
-}
-
 /*
- * Do what the step is about to each page.  Of what is to be shared only what a file
- * converts: what no slot or file backs is the VMM's to refuse.
+ * Give the guest what it shares before it ever had it: pages of one kind, so that the
+ * VMM has a part in all of them or in none, up to one that the guest has, or that was
+ * destroyed and has to be converted first.
  *
- * Return: 0; -EINTR or -ENOMEM to go on there another time; else why not.
+ * Return: 0; or why not even the first page could be given.
  */
-static int pkvm_for_each_page(struct kvm_vcpu *vcpu)
+static int pkvm_give_pages(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	gfn_t end = req->gfn + req->nr_pages;
-	struct kvm_memory_slot *slot;
-	int ret = 0, idx;
+	bool private = kvm_gmem_gfn_is_private(slot, req->gfn);
+	int ret = 0;
 
-	while (req->next < end) {
-		idx = srcu_read_lock(&vcpu->kvm->srcu);
-		slot = gfn_to_memslot(vcpu->kvm, req->next);
-		if (req->step == PKVM_MEM_ORDINARY)
-			ret = pkvm_ordinary_page(vcpu, slot, req->next);
-		else if (kvm_slot_in_place(slot))
-			ret = pkvm_share_page(vcpu, slot, req->next);
-		srcu_read_unlock(&vcpu->kvm->srcu, idx);
-		/* Its file is gone. */
-		if (ret == -EFAULT && req->step == PKVM_MEM_SHARING)
-			ret = 0;
-		if (ret)
-			return ret;
+	while (req->nr_shared < req->nr_pages) {
+		gfn_t gfn = req->gfn + req->nr_shared;
 
-		if (++req->next % PKVM_PAGES_AT_ONCE)
-			continue;
+		if (kvm_gmem_gfn_is_private(slot, gfn) != private ||
+		    kvm_gmem_gfn_is_destroyed(slot, gfn))
+			break;
+
+		ret = pkvm_gmem_fault_in(vcpu, slot, gfn, true);
 		cond_resched();
-		if (req->next < end && signal_pending(current))
-			return -EINTR;
+		if (ret == -EAGAIN && !signal_pending(current))
+			continue;
+		if (ret)
+			break;
+		req->nr_shared++;
 	}
 
-	return 0;
+	return req->nr_shared ? 0 : ret;
 }
 
-/*
- * Whether all of the request is memory that no file converts.  What no slot backs is
- * left to a VMM that knows of conversions, and to EL2 to refuse otherwise.
- */
-static bool pkvm_is_ordinary(struct kvm_vcpu *vcpu)
-{
-	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	gfn_t gfn = req->gfn, end = req->gfn + req->nr_pages;
-
-	if (!READ_ONCE(vcpu->kvm->arch.pkvm.converts))
-		return true;
-
-	guard(srcu)(&vcpu->kvm->srcu);
-
-	while (gfn < end) {
-		struct kvm_memory_slot *slot = gfn_to_memslot(vcpu->kvm, gfn);
-
-		if (!slot || kvm_slot_in_place(slot))
-			return false;
-		gfn = slot->base_gfn + slot->npages;
-	}
-
-	return true;
-}
-
-static void pkvm_begin(struct kvm_vcpu *vcpu, enum pkvm_mem_step step)
-{
-	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-
-	req->step = step;
-	req->next = req->gfn;
-	req->good = 0;
-	req->error = 0;
-}
-
-static void pkvm_exit_to_vmm(struct kvm_vcpu *vcpu)
+static int pkvm_ask_vmm(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
 	struct kvm_run *run = vcpu->run;
 
 	WARN_ON_ONCE(gmem_request_post(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx],
 				       req->gfn, req->nr_pages, req->to_private));
-	req->step = PKVM_MEM_AT_VMM;
 
 	run->exit_reason = KVM_EXIT_HYPERCALL;
 	run->hypercall = (typeof(run->hypercall)) {
@@ -427,139 +316,198 @@ static void pkvm_exit_to_vmm(struct kvm_vcpu *vcpu)
 			(req->to_private ? KVM_MAP_GPA_RANGE_ENCRYPTED : 0),
 		},
 	};
+
+	return 0;
 }
 
-/*
- * Take the step that the request is at.  EL2 takes the guest's consent from the
- * vCPU's last exit, which stays what it is until the guest runs again.
- *
- * Return: 0 if the request came to its next step; -EINTR or -ENOMEM to go on
- * another time.
- */
-static int pkvm_take_step(struct kvm_vcpu *vcpu)
+/* The VMM is asked for what the guest shares by now, or for what was destroyed. */
+static int pkvm_share_in_place(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	u64 nr_destroyed = 0;
 	int ret;
 
-	switch (req->step) {
-	case PKVM_MEM_ORDINARY:
-		ret = pkvm_for_each_page(vcpu);
-		if (ret == -EINTR || ret == -ENOMEM)
-			return ret;
-		pkvm_answer(vcpu, ret ? SMCCC_RET_INVALID_PARAMETER :
-				  SMCCC_RET_SUCCESS, req->next - req->gfn);
-		req->step = PKVM_MEM_NONE;
-		return 0;
-	case PKVM_MEM_SHARING:
-		ret = pkvm_for_each_page(vcpu);
-		if (ret == -EINTR || ret == -ENOMEM)
-			return ret;
-		if (!ret) {
-			pkvm_exit_to_vmm(vcpu);
-			return 0;
-		}
-		/* What was shared so far is taken back. */
-		req->told = ret == -EHWPOISON ? ret : -EPERM;
-		pkvm_begin(vcpu, PKVM_MEM_SETTLING);
-		return 0;
-	case PKVM_MEM_AT_VMM:
-		gmem_request_end(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx]);
-		req->told = (long)READ_ONCE(vcpu->run->hypercall.ret);
-		pkvm_begin(vcpu, PKVM_MEM_SETTLING);
-		return 0;
-	case PKVM_MEM_SETTLING:
-		ret = pkvm_settle(vcpu);
+	ret = req->nr_shared ? 0 : pkvm_give_pages(vcpu, slot);
+	if (ret == -EEXIST || ret == -EAGAIN)
+		return pkvm_call_again(vcpu, 1);
+	if (ret == -ENOMEM)
+		return pkvm_call_again(vcpu, ret);
+	if (ret)
+		return pkvm_answer(vcpu, 0, true);
+
+	while (!req->nr_shared && nr_destroyed < req->nr_pages &&
+	       kvm_gmem_gfn_is_destroyed(slot, req->gfn + nr_destroyed))
+		nr_destroyed++;
+
+	req->nr_pages = req->nr_shared ?: nr_destroyed;
+	/* The page was converted meanwhile, and can be given now. */
+	if (!req->nr_pages)
+		return pkvm_call_again(vcpu, 1);
+
+	return pkvm_ask_vmm(vcpu);
+}
+
+/* Ordinary memory: nobody to ask, EL2 does as the guest says. */
+static int pkvm_share_ordinary(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	int ret = 0;
+	u64 i;
+
+	if (req->nr_shared)
+		return pkvm_answer(vcpu, req->nr_shared, false);
+
+	/* EL2 shares what the guest has when it calls again. */
+	for (i = 0; i < req->nr_pages && !signal_pending(current); i++) {
+		ret = pkvm_fault_in_anon(vcpu, slot, req->gfn + i);
 		if (ret)
-			return ret;
-		/* What the VMM said matters if the guest did not get what it asked for. */
-		if (req->error && req->told < 0 && req->told >= -MAX_ERRNO)
-			req->error = req->told;
-		pkvm_answer(vcpu, req->error, req->good);
-		req->step = PKVM_MEM_NONE;
-		return 0;
-	default:
-		return 0;
+			break;
+		cond_resched();
 	}
+
+	return pkvm_call_again(vcpu, i || !ret ? 1 : ret);
 }
 
-/*
- * Go on with what the vCPU asked for, if anything, until the VMM has to be asked
- * or the guest has its answer.
- *
- * Context: KVM_RUN, with the vCPU loaded.
- * Return: 1 to enter the guest, 0 to exit to the VMM; -EINTR or -ENOMEM if KVM_RUN
- * has to be called again.
- */
-int pkvm_continue_mem_request(struct kvm_vcpu *vcpu)
+/* Take back what is shared of a slot's pages and the file has for private. */
+static void pkvm_take_back(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			   gfn_t end)
+{
+	struct file *file = kvm_gmem_hold_conversions(slot);
+
+	for (; gfn < end; gfn++) {
+		if (kvm_gmem_gfn_is_private(slot, gfn))
+			pkvm_unshare_pages(kvm, gfn, 1);
+	}
+
+	kvm_gmem_let_conversions(file);
+}
+
+/* EL2 knows no slots: what it shared beyond the first one the guest will ask for again. */
+static void pkvm_cut_to_slot(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	int ret;
+	gfn_t gfn = slot->base_gfn + slot->npages;
+	gfn_t end = req->gfn + req->nr_shared;
 
-	while (req->step != PKVM_MEM_NONE) {
-		ret = pkvm_take_step(vcpu);
-		if (ret) {
-			vcpu->run->exit_reason = ret == -EINTR ? KVM_EXIT_INTR :
-								 KVM_EXIT_UNKNOWN;
-			return ret;
-		}
-		if (req->step == PKVM_MEM_AT_VMM)
-			return 0;
+	req->nr_pages = min(req->nr_pages, gfn - req->gfn);
+	req->nr_shared = min(req->nr_shared, req->nr_pages);
+
+	for (; gfn < end && !req->was_shared; gfn = slot->base_gfn + slot->npages) {
+		slot = gfn_to_memslot(vcpu->kvm, gfn);
+		if (!slot)
+			break;
+		if (kvm_slot_in_place(slot))
+			pkvm_take_back(vcpu->kvm, slot, gfn,
+				       min(end, slot->base_gfn + slot->npages));
 	}
-
-	return 1;
-}
-
-/*
- * A slot is about to convert in place: from now on EL2 leaves the guest's calls to us,
- * and no vCPU is there any more with one that began before.
- *
- * Context: slots_lock is held.
- */
-void pkvm_vm_begin_converting(struct kvm *kvm)
-{
-	if (kvm->arch.pkvm.converts)
-		return;
-
-	WRITE_ONCE(kvm->arch.pkvm.converts, true);
-	kvm_make_all_cpus_request(kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
 }
 
 /*
  * The guest's MEM_SHARE or MEM_UNSHARE, where EL2 does not answer by itself.
  *
  * Context: the exit handler, with the vCPU loaded.
- * Return: as pkvm_continue_mem_request().
+ * Return: 1 to enter the guest, 0 to exit to the VMM; -errno as for a fault.
  */
 int pkvm_handle_mem_request(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
-	u64 nr_pages = smccc_get_arg2(vcpu) ?: 1;
-	gpa_t gpa = smccc_get_arg1(vcpu);
+	struct kvm_memory_slot *slot;
 
-	req->to_private = smccc_get_function(vcpu) ==
-			  ARM_SMCCC_VENDOR_HYP_KVM_MEM_UNSHARE_FUNC_ID;
-	req->is_range = smccc_get_arg2(vcpu);
-	req->nr_pages = nr_pages;
-	req->gfn = gpa_to_gfn(gpa);
+	guard(srcu)(&vcpu->kvm->srcu);
 
-	if (!PAGE_ALIGNED(gpa) || smccc_get_arg3(vcpu) ||
-	    gpa >= kvm_phys_size(&vcpu->kvm->arch.mmu) ||
-	    nr_pages > GMEM_REQUEST_MAX_PAGES ||
-	    nr_pages > gpa_to_gfn(kvm_phys_size(&vcpu->kvm->arch.mmu)) - req->gfn) {
-		pkvm_answer(vcpu, SMCCC_RET_INVALID_PARAMETER, 0);
-		return 1;
+	slot = gfn_to_memslot(vcpu->kvm, req->gfn);
+	/* What no slot backs, or a file that is gone, nobody can convert. */
+	if (!slot || (kvm_slot_in_place(slot) && READ_ONCE(slot->gmem.attrs->file_gone)))
+		return pkvm_answer(vcpu, 0, true);
+
+	pkvm_cut_to_slot(vcpu, slot);
+
+	if (!kvm_slot_in_place(slot))
+		return req->to_private ?
+		       pkvm_answer(vcpu, pkvm_unshare_pages(vcpu->kvm, req->gfn,
+							    req->nr_pages), false) :
+		       pkvm_share_ordinary(vcpu, slot);
+
+	return req->to_private ? pkvm_ask_vmm(vcpu) : pkvm_share_in_place(vcpu, slot);
+}
+
+/* How many pages are as the guest asked, from the first on, for guest_memfd. */
+static u64 pkvm_count_good(struct pkvm_mem_request *req, struct kvm_memory_slot *slot)
+{
+	u64 good = 0;
+
+	/* A file that is gone has nothing to agree with. */
+	while (good < req->nr_pages && !READ_ONCE(slot->gmem.attrs->file_gone) &&
+	       kvm_gmem_gfn_is_private(slot, req->gfn + good) == req->to_private &&
+	       !kvm_gmem_gfn_is_destroyed(slot, req->gfn + good))
+		good++;
+
+	return good;
+}
+
+/*
+ * The request is over.  A share that guest_memfd does not know of is taken back, whoever
+ * asked for it, so that nothing is left for a later conversion to rest on.
+ *
+ * Return: as pkvm_count_good().
+ */
+static u64 pkvm_settle(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	struct file *file;
+	u64 good;
+
+	if (!req->to_private) {
+		good = pkvm_count_good(req, slot);
+		if (good < req->nr_pages)
+			pkvm_take_back(vcpu->kvm, slot, req->gfn + good,
+				       req->gfn + req->nr_pages);
+		return good;
 	}
 
-	if (pkvm_is_ordinary(vcpu)) {
-		pkvm_begin(vcpu, PKVM_MEM_ORDINARY);
-	} else if (!req->to_private) {
-		pkvm_begin(vcpu, PKVM_MEM_SHARING);
-	} else {
-		pkvm_exit_to_vmm(vcpu);
-		return 0;
+	/* Of another vCPU's request for the same pages. */
+	file = kvm_gmem_hold_conversions(slot);
+	good = pkvm_count_good(req, slot);
+	if (good)
+		pkvm_unshare_pages(vcpu->kvm, req->gfn, good);
+	kvm_gmem_let_conversions(file);
+
+	return good;
+}
+
+/*
+ * End the request for which the vCPU exited to the VMM.  @is_answered: the guest is
+ * told; false if the vCPU is reset, for then nobody waits.  EL2 checks what it is told.
+ *
+ * Context: no locks; the vCPU is the caller's, and loaded if it gets an answer.
+ */
+void pkvm_end_mem_request(struct kvm_vcpu *vcpu, bool is_answered)
+{
+	struct pkvm_mem_request *req = &vcpu->arch.mem_request;
+	bool declined = READ_ONCE(vcpu->run->hypercall.ret);
+	struct kvm_memory_slot *slot;
+	u64 done;
+
+	gmem_request_end(&pkvm_requests(vcpu->kvm)[vcpu->vcpu_idx]);
+
+	guard(srcu)(&vcpu->kvm->srcu);
+
+	/* Slots stay in a VM that has run. */
+	slot = gfn_to_memslot(vcpu->kvm, req->gfn);
+	if (WARN_ON_ONCE(!slot)) {
+		req->nr_pages = 0;
+		return;
 	}
 
-	return pkvm_continue_mem_request(vcpu);
+	/* Destroyed when the guest asked, and maybe converted since. */
+	if (is_answered && !req->to_private && !req->nr_shared)
+		pkvm_give_pages(vcpu, slot);
+
+	done = pkvm_settle(vcpu, slot);
+	if (is_answered)
+		pkvm_answer(vcpu, done, declined && done < req->nr_pages);
+	else
+		req->nr_pages = 0;
 }
 
 /* ---- conversions ---- */
@@ -575,11 +523,11 @@ bool kvm_arch_gmem_guest_decides(struct kvm *kvm)
  */
 bool kvm_arch_gmem_begin(struct kvm *kvm)
 {
-	if (!kvm_vm_is_protected(kvm) || pkvm_vm_is_sealed(kvm))
+	if (!kvm_vm_is_protected(kvm) || pkvm_hyp_vm_is_created(kvm))
 		return false;
 
 	mutex_lock(&kvm->slots_lock);
-	if (!pkvm_vm_is_sealed(kvm))
+	if (!pkvm_hyp_vm_is_created(kvm))
 		return true;
 
 	mutex_unlock(&kvm->slots_lock);
@@ -597,7 +545,7 @@ int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn,
 {
 	struct gmem_request *req, *end;
 
-	if (!pkvm_vm_is_sealed(kvm))
+	if (!pkvm_hyp_vm_is_created(kvm))
 		return 0;
 
 	req = pkvm_requests(kvm);
@@ -615,24 +563,6 @@ int kvm_arch_gmem_authorise(struct kvm *kvm, gfn_t gfn,
 	return -EPERM;
 }
 
-/* The next page of the range that the guest has or had, from @gfn on. */
-static bool pkvm_next_page(struct kvm *kvm, const struct kvm_gfn_range *range, gfn_t *gfn,
-		      bool *poisoned)
-{
-	struct pkvm_mapping *mapping;
-
-	read_lock(&kvm->mmu_lock);
-	mapping = pkvm_gmem_next_mapping(kvm, *gfn, range->end);
-	if (mapping) {
-		*gfn = mapping->gfn;
-		*poisoned = mapping->poisoned;
-	}
-	read_unlock(&kvm->mmu_lock);
-	cond_resched();
-
-	return mapping;
-}
-
 /*
  * EL2 must have let the host in: the guest asked, but its share may have been taken
  * back since, with another request for the same page.
@@ -640,19 +570,26 @@ static bool pkvm_next_page(struct kvm *kvm, const struct kvm_gfn_range *range, g
 int kvm_arch_gmem_check(struct kvm *kvm, const struct kvm_gfn_range *range,
 			bool to_private, bool by_force, gfn_t *bad)
 {
+	gfn_t gfn = range->start;
 	bool poisoned;
-	gfn_t gfn;
+	u64 nr_pages;
+	long shared;
 
-	for (gfn = range->start; pkvm_next_page(kvm, range, &gfn, &poisoned); gfn++) {
-		int shared = poisoned ? -EHWPOISON : pkvm_page_is_shared(kvm, gfn);
-
+	while ((nr_pages = pkvm_next_pages(kvm, &gfn, range->end, &poisoned))) {
 		*bad = gfn;
 		if (signal_pending(current))
 			return -EINTR;
-		if (shared == -EHWPOISON)
-			return shared;
-		if (!to_private && !by_force && shared != 1)
-			return -EPERM;
+		if (poisoned)
+			return -EHWPOISON;
+		if (to_private || by_force) {
+			gfn++;
+			continue;
+		}
+
+		shared = pkvm_shared_pages(kvm, gfn, nr_pages);
+		if (shared <= 0)
+			return shared ?: -EPERM;
+		gfn += shared;
 	}
 
 	return 0;
@@ -660,14 +597,13 @@ int kvm_arch_gmem_check(struct kvm *kvm, const struct kvm_gfn_range *range,
 
 bool kvm_arch_gmem_clear(struct kvm *kvm, gfn_t gfn, struct page *page)
 {
-	struct kvm_gfn_range range = { .start = gfn, .end = gfn + 1 };
 	bool poisoned;
 
-	if (!pkvm_next_page(kvm, &range, &gfn, &poisoned) || poisoned)
+	if (!pkvm_next_pages(kvm, &gfn, gfn + 1, &poisoned) || poisoned)
 		return false;
 
 	/* Only EL2 knows whether the host may write. */
-	if (pkvm_page_is_shared(kvm, gfn) == 1) {
+	if (pkvm_shared_pages(kvm, gfn, 1) == 1) {
 		clear_highpage(page);
 		__clean_dcache_guest_page(page_address(page), PAGE_SIZE);
 	}
@@ -677,16 +613,12 @@ bool kvm_arch_gmem_clear(struct kvm *kvm, gfn_t gfn, struct page *page)
 
 void kvm_arch_gmem_unshare(struct kvm *kvm, const struct kvm_gfn_range *range)
 {
+	gfn_t gfn = range->start;
 	bool poisoned;
-	gfn_t gfn;
-	int ret;
+	u64 nr_pages;
 
-	for (gfn = range->start; pkvm_next_page(kvm, range, &gfn, &poisoned); gfn++) {
-		if (poisoned)
-			continue;
-
-		/* What the file says is shared EL2 shares, unless it has poisoned it. */
-		ret = pkvm_unshare_page(kvm, gfn);
-		WARN_ON_ONCE(ret && ret != -EHWPOISON);
+	while ((nr_pages = pkvm_next_pages(kvm, &gfn, range->end, &poisoned))) {
+		/* The page at which EL2 stops it has poisoned. */
+		gfn += poisoned ? 1 : pkvm_unshare_pages(kvm, gfn, nr_pages) ?: 1;
 	}
 }
