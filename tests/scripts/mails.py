@@ -266,11 +266,15 @@ class SeriesTest(Miniature):
             "arch/x86/kvm/x86.c", "arch/x86/virt/svm/sev.c", "virt/kvm/kvm_main.c",
             "mm/folio.c", "include/linux/kvm.h", "tools/a.c"), b"")
         wanted.update({"arch/x86/mm/init.c": b"", "arch/arm64/mm/mmu.c": b"",
-                       "kernel/fork.c": b"", "kernel/gone.c": None})
+                       "kernel/fork.c": b"", "kernel/gone.c": None,
+                       "drivers/virt/coco/pkvm-guest/arm-pkvm-guest.c": b"",
+                       "drivers/virt/vmgenid.c": b""})
         self.assertEqual(program.not_compiled(wanted, arch.X86_64),
-                         ["arch/x86/mm/init.c", "kernel/fork.c"])
+                         ["arch/x86/mm/init.c", "drivers/virt/vmgenid.c",
+                          "kernel/fork.c"])
         self.assertEqual(program.not_compiled(wanted, arch.ARM64),
-                         ["arch/arm64/mm/mmu.c", "kernel/fork.c"])
+                         ["arch/arm64/mm/mmu.c", "drivers/virt/vmgenid.c",
+                          "kernel/fork.c"])
 
     def test_two_at_once_leave_one_series(self):
         program = load("series")
