@@ -11,6 +11,6 @@ $(BENCH_PKVM): bench/pkvm.c bench/pkvm.mk $(LIB_A)
 		$(GMEM_LIBS)
 
 bench: $(BENCH_PKVM) kernel
-	bench/pkvm $(BENCH_ARGS)
+	bench/pkvm --json $(BUILD)/bench/pkvm.json $(BENCH_ARGS)
 
 -include $(BENCH_PKVM).d
