@@ -43,12 +43,14 @@ include tests/hostile/hostile.mk
 
 ifeq ($(ARCH),arm64)
 include bench/pkvm.mk
+include tests/pkvm/pkvm-tests.mk
 
-all: lib tools conformance guest-test hostile
+all: lib tools conformance guest-test hostile pkvm-test
 else
 include tests/emu/emu-tests.mk
 include tests/fuzz/fuzz.mk
 include tests/lib/lib-tests.mk
+include tests/guest-driver/guest-driver.mk
 include examples/examples.mk
 include tests/unit/unit.mk
 include bench/bench.mk
@@ -73,6 +75,7 @@ help:
 	@echo 'make demo ENGINE=kernel   the same in the kernel, booted in QEMU'
 	@echo 'make demo ENGINE=kernel ARCH=arm64   the same under pKVM: real EL2'
 	@echo 'make unit         unit tests of core/'
+	@echo 'make guest-driver Linux as pKVM'\''s guest: its driver against a host that is played'
 	@echo 'make emu-tests    tests of the emu engine, plain and under sanitizers'
 	@echo 'make fuzz         compare random operations with the oracle for some seconds'
 	@echo 'make lib-tests    tests of the library: misuse, what is installed'

@@ -16,8 +16,8 @@
 
 #include "../../lib/kvm_compat.h"
 #include "hostile.h"
+#include "honest.h"
 
-#define IN_PLACE	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_IN_PLACE)
 #define PRIVATE		KVM_MEMORY_ATTRIBUTE_PRIVATE
 #define ENCRYPTED_GPA	(1ull << 4)	/* KVM_MAP_GPA_RANGE_ENCRYPTED */
 
@@ -76,7 +76,7 @@ static void write_bytes(void *opaque)
 	memcpy(bytes->address, bytes->data, bytes->size);
 }
 
-static bool peek(void *address, void *data, size_t size)
+bool peek(void *address, void *data, size_t size)
 {
 	struct bytes bytes = { address, data, size };
 
@@ -145,7 +145,7 @@ static int ioctl_with(int fd, unsigned long request, void *argument, size_t size
 
 /* ---- VMs, files, slots, vCPUs ---- */
 
-static int create_vm(enum platform platform)
+int create_vm(enum platform platform)
 {
 	struct kvm_enable_cap exits = {
 		.cap = KVM_CAP_EXIT_HYPERCALL, .args = { 1 << 12 },
@@ -158,26 +158,31 @@ static int create_vm(enum platform platform)
 	return vm;
 }
 
-static int create_file(int vm, uint64_t pages, uint64_t flags)
+int create_file(int vm, uint64_t pages, uint64_t flags)
 {
 	struct kvm_create_guest_memfd args = { .size = pages * PAGE, .flags = flags };
 
 	return ioctl(vm, KVM_CREATE_GUEST_MEMFD, &args);
 }
 
+unsigned int keep_vcpu(int vcpu)
+{
+	unsigned int place = keep_fd(VCPUS, vcpu);
+
+	map_window(run_window(place), run_bytes, vcpu, 0);
+	return place;
+}
+
 /* Return: the new vCPU's place, or -1. */
 static int create_vcpu(int vm, unsigned long id, uint64_t pc)
 {
-	unsigned int place;
 	int vcpu;
 
 	vcpu = ioctl(vm, KVM_CREATE_VCPU, id);
 	if (vcpu < 0)
 		return -1;
 	prepare_vcpu(vm, vcpu, pc);
-	place = keep_fd(VCPUS, vcpu);
-	map_window(run_window(place), run_bytes, vcpu, 0);
-	return (int)place;
+	return (int)keep_vcpu(vcpu);
 }
 
 static void act_create_vm(void)
@@ -257,10 +262,13 @@ static void convert(int file, uint64_t offset, uint64_t size, uint64_t attribute
 		args.reserved[below(9)] = 1;
 	if (one_in(64))
 		args.attributes = random_u64();
-	if (ioctl_with(file, KVM_SET_MEMORY_ATTRIBUTES2, &args, sizeof(args)))
+	if (ioctl_with(file, KVM_SET_MEMORY_ATTRIBUTES2, &args, sizeof(args))) {
 		count(&tally->refusals);
-	else
-		count(&tally->conversions);
+		return;
+	}
+	count(&tally->conversions);
+	if (look_into_file(file, offset, size))
+		count(&tally->secrets);
 }
 
 static void act_convert(void)
@@ -390,6 +398,25 @@ void act_create_machine(void)
 	keep_fd(VMS, vm);
 	if (place >= 0)
 		run_vcpu((unsigned int)place);
+}
+
+void act_create_honest_machine(void)
+{
+	unsigned int vcpus[HONEST_VCPUS], file_place;
+
+	/* Others have no secrets from their VMM. */
+	if (own_platform != PLATFORM_PKVM) {
+		act_create_machine();
+		return;
+	}
+	if (!honest_create(own_platform, vcpus, &file_place))
+		return;
+	count(&tally->honest);
+	for (unsigned int i = 0; i < HONEST_VCPUS; i++)
+		file_of[vcpus[i]] = file_place;
+	/* Others run them, too, and kicks interrupt all. */
+	for (unsigned int i = 0; i < 32; i++)
+		run_vcpu(vcpus[i % HONEST_VCPUS]);
 }
 
 static void act_scribble_over_run(void)
@@ -569,6 +596,7 @@ static const struct {
 } acts[] = {
 	{ act_create_vm, 1 },
 	{ act_create_machine, 2 },
+	{ act_create_honest_machine, 2 },
 	{ act_create_file, 4 },
 	{ act_create_vcpu, 3 },
 	{ act_set_slot, 6 },
@@ -604,4 +632,6 @@ void act_once(void)
 	for (pick = (unsigned int)below(pick); pick >= acts[i].weight; i++)
 		pick -= acts[i].weight;
 	acts[i].act();
+	if (look_for_secrets())
+		count(&tally->secrets);
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
- * Hostile guests on arm64: code that runs with the MMU off, and what a VMM can do to
- * their vCPUs.
+ * Guests on arm64, hostile ones and honest ones: code that runs with the MMU off, and what
+ * a VMM can do to their vCPUs.
  */
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "../../lib/kvm_compat.h"
 #include "hostile.h"
+#include "honest.h"
 
 #define IPA_BITS	40
 
@@ -102,13 +103,41 @@ static uint64_t any_register(void)
 	}
 }
 
+/* What comes with an ioctl of its own, beside registers. */
+static void meddle_otherwise(int vcpu)
+{
+	struct kvm_vcpu_events events = {
+		.exception.serror_pending = one_in(2), .exception.ext_dabt_pending = one_in(2),
+	};
+	struct kvm_guest_debug debug = {
+		.control = (one_in(2) ? KVM_GUESTDBG_ENABLE : 0) |
+			   (one_in(4) ? KVM_GUESTDBG_SINGLESTEP : 0),
+	};
+	uint64_t ipa = DATA_GPA + below(DATA_PAGES) * PAGE;
+	struct kvm_device_attr steal_time = {
+		.group = KVM_ARM_VCPU_PVTIME_CTRL, .attr = KVM_ARM_VCPU_PVTIME_IPA,
+		.addr = (uintptr_t)&ipa,
+	};
+
+	switch (below(4)) {
+	case 0:
+		ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug);
+		break;
+	case 1:
+		ioctl(vcpu, KVM_SET_DEVICE_ATTR, &steal_time);
+		break;
+	default:
+		ioctl(vcpu, KVM_SET_VCPU_EVENTS, &events);
+	}
+}
+
 void meddle_with_vcpu(int vm, int vcpu)
 {
 	uint64_t value;
 	struct kvm_one_reg reg = { .id = any_register(), .addr = (uintptr_t)&value };
 	struct kvm_mp_state state = { .mp_state = (uint32_t)below(12) };
 
-	switch (below(8)) {
+	switch (below(10)) {
 	case 0:
 		init_vcpu(vm, vcpu);
 		break;
@@ -128,8 +157,43 @@ void meddle_with_vcpu(int vm, int vcpu)
 		set_register(vcpu, CORE_REG(KVM_REG_ARM_CORE_REG(regs.regs[1])),
 			     DATA_GPA + below(DATA_PAGES) * PAGE);
 		break;
+	case 6:
+		meddle_otherwise(vcpu);
+		break;
+	case 7:
+		plan_vcpu(vcpu);
+		break;
 	default:
 		set_register(vcpu, any_register(), one_in(2) ? random_u64() :
 			     DATA_GPA + below(DATA_PAGES) * PAGE);
 	}
+}
+
+/* ---- honest guests ---- */
+
+extern const unsigned char honest_code[], honest_hvc[], honest_extra[], honest_code_end[];
+
+bool write_honest_code(unsigned char *page, bool betrays)
+{
+	const uint64_t extra = betrays;
+
+	memcpy(page, honest_code, (size_t)(honest_code_end - honest_code));
+	memcpy(page + (honest_extra - honest_code), &extra, sizeof(extra));
+	return true;
+}
+
+void plan_vcpu(int vcpu)
+{
+	const uint64_t values[] = {
+		MEM_SHARE, DATA_GPA + below(HONEST_VCPUS * HONEST_PAGES) * PAGE,
+		one_in(2) ? 0 : 1 + below(DATA_PAGES), 0,
+	};
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+
+	for (unsigned int i = 0; i < 4; i++)
+		set_register(vcpu, CORE_REG(KVM_REG_ARM_CORE_REG(regs.regs[0]) + 2 * i),
+			     values[i]);
+	set_register(vcpu, PC, CODE_GPA + (uint64_t)(honest_hvc - honest_code));
+	if (one_in(2))
+		ioctl(vcpu, KVM_SET_MP_STATE, &runnable);
 }

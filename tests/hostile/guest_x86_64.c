@@ -127,3 +127,16 @@ void meddle_with_vcpu(int vm, int vcpu)
 		ioctl(vcpu, KVM_SET_REGS, &regs);
 	}
 }
+
+/* Guests that ask before the VMM may look are arm64's. */
+bool write_honest_code(unsigned char *page, bool betrays)
+{
+	(void)page;
+	(void)betrays;
+	return false;
+}
+
+void plan_vcpu(int vcpu)
+{
+	(void)vcpu;
+}

@@ -5,7 +5,8 @@
  *
  * Nothing is expected of any answer.  The kernel must not warn (who runs this looks
  * at its log), nothing may hang, and after each round, when all its processes are
- * gone, the kernel must have got back what it gave: see leaks.c.
+ * gone, the kernel must have got back what it gave: see leaks.c.  Of the guests some are
+ * honest, and what they do not share must never be seen: see honest.c.
  *
  * A round is a process and what it forks.  Most rounds end by SIGKILL.
  */
@@ -48,7 +49,8 @@ static uint64_t now_ms(void)
 static void *hostile_thread(void *opaque)
 {
 	random_seed(round_seed + (uintptr_t)opaque);
-	act_until(&stop, act_create_machine, act_once);
+	act_until(&stop, honest_first() ? act_create_honest_machine : act_create_machine,
+		  act_once);
 	return NULL;
 }
 
@@ -174,23 +176,26 @@ static bool round_passes(enum platform platform, uint64_t seed)
 		run_round(platform, lifetime_ms);
 	if (child < 0 || !all_end(child, lifetime_ms))
 		return false;
-	return leaks_settled();
+	if (tally->secrets)
+		printf("# secrets of honest guests were seen %lu times\n", tally->secrets);
+	return leaks_settled() && !tally->secrets;
 }
 
-static bool did_something(void)
+static bool did_something(enum platform platform)
 {
 	printf("# %lu runs of vCPUs, %lu requests of guests, %lu conversions, %lu refused, "
-	       "%lu faults\n", tally->runs, tally->requests, tally->conversions,
-	       tally->refusals, tally->faults);
+	       "%lu faults, %lu honest guests\n", tally->runs, tally->requests,
+	       tally->conversions, tally->refusals, tally->faults, tally->honest);
 	return tally->runs && tally->requests && tally->conversions && tally->refusals &&
-	       tally->faults;
+	       tally->faults && (tally->honest || platform != PLATFORM_PKVM);
 }
 
 static int usage(FILE *stream)
 {
 	fprintf(stream, "usage: hostile [--platform sw|pkvm|plain] [--seconds N] [--seed N] "
-		"[--leak]\n\n"
-		"--leak leaves a VM behind, which has to be noticed.\n");
+		"[--leak] [--betray]\n\n"
+		"--leak leaves a VM behind, and by --betray honest guests share a page too\n"
+		"many; both have to be noticed.\n");
 	return 2;
 }
 
@@ -201,6 +206,7 @@ int main(int argc, char **argv)
 		{ "seconds", required_argument, NULL, 's' },
 		{ "seed", required_argument, NULL, 'r' },
 		{ "leak", no_argument, NULL, 'l' },
+		{ "betray", no_argument, NULL, 'b' },
 		{ }
 	};
 	static const char *const platforms[] = { "sw", "pkvm", "plain" };
@@ -224,6 +230,9 @@ int main(int argc, char **argv)
 			break;
 		case 'l':
 			leak = true;
+			break;
+		case 'b':
+			honest_betray();
 			break;
 		default:
 			return usage(stderr);
@@ -249,7 +258,7 @@ int main(int argc, char **argv)
 		if (++rounds == WARM_UP_ROUNDS)
 			leaks_mark();
 	}
-	good = did_something() && good;
+	good = did_something(platform) && good;
 	if (good && rounds > WARM_UP_ROUNDS)
 		good = leaks_since_mark();
 	printf("%s 1 - %u rounds of a hostile VMM on %s\n1..1\n", good ? "ok" : "not ok",

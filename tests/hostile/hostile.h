@@ -81,12 +81,43 @@ struct tally {
 	atomic_ulong conversions;
 	atomic_ulong refusals;
 	atomic_ulong faults;
+	atomic_ulong honest;		/* guests that had their secrets */
+	atomic_ulong secrets;		/* seen; has to be nothing */
 };
 
 void acts_open(enum platform platform, unsigned int lifetime_ms, struct tally *tally);
 void act_once(void);
+/* Read memory that may not be there.  False: it is not. */
+bool peek(void *address, void *data, size_t size);
+
+#define IN_PLACE	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_IN_PLACE)
+
+/* A descriptor, or -1. */
+int create_vm(enum platform platform);
+int create_file(int vm, uint64_t pages, uint64_t flags);
+/* Return: the vCPU's place; its kvm_run is mapped there. */
+unsigned int keep_vcpu(int vcpu);
 /* VM, file, slots and vCPUs that would work if nobody interfered, and a run. */
 void act_create_machine(void);
+/* The same, of a guest that is honest. */
+void act_create_honest_machine(void);
+
+/* ---- honest.c: guests whose secrets nobody may see ---- */
+
+/* From now on they share a page too many, which has to be noticed. */
+void honest_betray(void);
+/* Whether a thread begins with one. */
+bool honest_first(void);
+/*
+ * Start one that has its secrets before others know of it, and keep its descriptors.
+ * Return: whether there is one; then where its vCPUs (HONEST_VCPUS) and its file are.
+ */
+bool honest_create(enum platform platform, unsigned int *vcpu_places,
+		   unsigned int *file_place);
+/* Does any mapping show a secret?  Here and there, and now and then everywhere. */
+bool look_for_secrets(void);
+/* Does what has just been shared, whether it is mapped or not? */
+bool look_into_file(int file, uint64_t offset, uint64_t size);
 
 /* ---- guest_<machine>.c ---- */
 
@@ -98,6 +129,10 @@ void write_code(unsigned char *page);
 void prepare_vcpu(int vm, int vcpu, uint64_t pc);
 /* Registers, resets: whatever a VMM can do to a vCPU that does not run. */
 void meddle_with_vcpu(int vm, int vcpu);
+/* The honest guest's code, into a page; false: there is none for this machine. */
+bool write_honest_code(unsigned char *page, bool betrays);
+/* Set a vCPU of it to a call of the guest's own, for what it never wanted to share. */
+void plan_vcpu(int vcpu);
 
 /* ---- leaks.c ---- */
 

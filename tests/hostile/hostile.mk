@@ -4,12 +4,17 @@
 
 HOSTILE := $(BUILD)/bin/hostile
 HOSTILE_OBJS := $(patsubst %,$(BUILD)/tests/hostile/%.o,hostile world acts leaks \
-	allocations guest_$(GUEST_ARCH))
+	allocations honest guest_$(GUEST_ARCH) $(if $(filter aarch64,$(GUEST_ARCH)), \
+	honest_aarch64))
 LIE := $(BUILD)/bin/lie
 
 $(BUILD)/tests/hostile/%.o: tests/hostile/%.c tests/hostile/hostile.mk
 	@mkdir -p $(@D)
 	$(CC) $(GMEM_CPPFLAGS) $(GMEM_CFLAGS) -Wno-unused-result -pthread $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/tests/hostile/%.o: tests/hostile/%.S tests/hostile/honest.h tests/hostile/hostile.mk
+	@mkdir -p $(@D)
+	$(CC) -c -o $@ $<
 
 $(HOSTILE): $(HOSTILE_OBJS)
 	@mkdir -p $(@D)
