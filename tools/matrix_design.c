@@ -13,7 +13,7 @@ enum promise {
 	KEPT,
 	CIPHERTEXT,
 	GONE,		/* unreadable; converted again it reads zeros */
-	GONE_FOR_GOOD,	/* unreadable, and not to be converted again */
+	GONE_FOR_GOOD,	/* unreadable; EL2 refuses the guest that asks for it again */
 };
 
 static const struct {
@@ -89,7 +89,7 @@ bool cell_as_designed(uint32_t platform, const struct cell *cell)
 		return unreadable(cell) && cell->again == SEEN_ZEROS;
 	case GONE_FOR_GOOD:
 		return unreadable(cell) && cell->again == SEEN_REFUSED &&
-		       cell->again_answer == -EHWPOISON;
+		       cell->again_answer == -EINVAL;
 	}
 	return false;
 }

@@ -122,8 +122,8 @@ void matrix_print_notes(const struct matrix *matrices, size_t nr)
 	if (any_cell(matrices, nr, zeros_again))
 		puts("After DESTROY, pages that were converted again read zeros.");
 	if (any_cell(matrices, nr, refused_again))
-		puts("After DESTROY under pKVM the page is the guest's no more: converting it "
-		     "again is\nrefused (EHWPOISON).");
+		puts("After DESTROY under pKVM the page is the guest's no more: EL2 refuses "
+		     "its call to share\nit again (EINVAL).");
 	if (any_cell(matrices, nr, is_undefined))
 		puts("undefined: what the guest's key makes of the bytes that lie there; none "
 		     "of them is\nwhat was there before.");
