@@ -415,7 +415,7 @@ PROTECTED(vmm_is_asked_for_memory_of_a_file_only)
 
 	ASSERT_OK(gmem_guest_store(vcpu, GPA, 1));
 	ASSERT_OK(gmem_guest_start(vcpu, &cmd, 1, 1));
-	tick(5000);
+	tick(20000);
 	do {
 		ASSERT_OK(gmem_vcpu_run(vcpu, &exit));
 	} while (exit.reason == KVM_EXIT_INTR);
