@@ -18,8 +18,7 @@ static void answer(struct world *world, uint64_t function, uint64_t first, uint6
 	ASSERT_EQ(vcpu_call(world->vcpu, function, gpa, pages, 0), KVM_EXIT_HYPERCALL);
 	ASSERT_EQ(world->vcpu->run->hypercall.args[1], pages);
 	if (done)
-		ASSERT_OK(function == MEM_SHARE ? to_shared(&world->memory, first, done) :
-						  to_private(&world->memory, first, done));
+		ASSERT_OK(convert_as_asked(&world->memory, function, first, done));
 	ASSERT_EQ(vcpu_answer(world->vcpu, ret), DID);
 	ASSERT_EQ(world->vcpu->x1, done);
 }

@@ -45,16 +45,10 @@ next:
 	ldr	x1, [x28, #MMIO_ARGUMENTS + 8]
 	ldr	x2, [x28, #MMIO_ARGUMENTS + 16]
 	ldr	x3, [x28, #MMIO_ARGUMENTS + 24]
-	cmp	x9, #GUEST_STORE
-	b.eq	store
-	cmp	x9, #GUEST_LOAD
-	b.eq	load
 	cmp	x9, #GUEST_FILL
 	b.eq	fill
 	cmp	x9, #GUEST_COUNT
 	b.eq	count
-	cmp	x9, #GUEST_SLEEP
-	b.eq	sleep
 
 	/* How it calls whoever is above it; Linux: __arm_smccc_hvc. */
 guest_hvc:
@@ -65,15 +59,6 @@ answer:
 	str	x0, [x28, #MMIO_X0]
 	str	x1, [x28, #MMIO_X1]
 	b	next
-
-store:
-	str	x1, [x0]
-	dsb	sy
-	b	answer
-
-load:
-	ldr	x0, [x0]
-	b	answer
 
 fill:
 	cbz	x1, answer
@@ -94,10 +79,6 @@ count:
 	sub	x1, x1, #1
 	b	1b
 2:	mov	x0, x10
-	b	answer
-
-sleep:
-	wfi
 	b	answer
 
 fault:

@@ -24,10 +24,7 @@
 
 /* Commands. */
 #define GUEST_CALL	0	/* hvc */
-#define GUEST_STORE	1	/* x1 to x0 */
-#define GUEST_LOAD	2	/* from x0 */
-#define GUEST_FILL	3	/* x2, x2 + 1, ... to the first word of each of x1 pages at x0 */
-#define GUEST_COUNT	4	/* how many of these pages have it */
-#define GUEST_SLEEP	5	/* until something interrupts */
+#define GUEST_FILL	1	/* x2, x2 + 1, ... to the first word of each of x1 pages at x0 */
+#define GUEST_COUNT	2	/* how many of these pages have it */
 
 #endif /* PKVM_GUEST_H */

@@ -211,13 +211,6 @@ static void open_scene(struct scene *scene, bool off)
 	ASSERT_OK(set_register(scene->planned, X(3), 0));
 }
 
-static void nothing_is_shared(struct scene *scene)
-{
-	ASSERT_RET(to_shared(&scene->memory, 0, PAGES), -EPERM);
-	ASSERT_RET(to_shared(&scene->memory, 0, 1), -EPERM);
-	ASSERT_EQ(host_finds(&scene->memory, 0, PAGES), 0);
-}
-
 static long fill_all(struct vcpu *vcpu)
 {
 	long event;
@@ -243,17 +236,17 @@ static void over_the_seal(void (*prepare)(struct held *held), bool off)
 	runner_start(&guest, scene.honest, fill_all);
 	/* The guest may have to wait for the ioctl. */
 	if (runner_ended(&guest, A_WHILE_MS) && waits)
-		nothing_is_shared(&scene);
+		nothing_is_shared(&scene.memory);
 	end(&held);
 	ASSERT(runner_ended(&guest, LONG_MS));
 	ASSERT_EQ(runner_stop(&guest), DID);
 
 	ASSERT_EQ(mp_state(scene.planned), KVM_MP_STATE_STOPPED);
 	ASSERT_RET(vcpu_run_for(scene.planned, A_WHILE_MS), -EINTR);
-	nothing_is_shared(&scene);
+	nothing_is_shared(&scene.memory);
 	ASSERT_EQ(guest_powers_on(scene.honest, 1), SUCCESS);
 	starts_as_asked(scene.planned);
-	nothing_is_shared(&scene);
+	nothing_is_shared(&scene.memory);
 	guest_has(scene.honest, &scene.memory, 0, PAGES);
 }
 
@@ -273,7 +266,7 @@ static void over_cpu_on(void (*prepare)(struct held *held), bool looks)
 	if (looks)
 		get_register(scene.planned, PC);
 	starts_as_asked(scene.planned);
-	nothing_is_shared(&scene);
+	nothing_is_shared(&scene.memory);
 	guest_has(scene.honest, &scene.memory, 0, PAGES);
 }
 

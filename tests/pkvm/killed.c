@@ -27,12 +27,8 @@ static void go_on(struct vcpu *vcpu, struct memory *memory, uint64_t function)
 		event = vcpu_call(vcpu, function, memory->gpa + first * PAGE,
 				  PAGES - first - 1, 0);
 		while (event == KVM_EXIT_HYPERCALL) {
-			uint64_t pages = vcpu->run->hypercall.args[1];
-
-			if (function == MEM_SHARE)
-				to_shared(memory, first, pages);
-			else
-				to_private(memory, first, pages);
+			convert_as_asked(memory, function, first,
+					 vcpu->run->hypercall.args[1]);
 			event = vcpu_answer(vcpu, 0);
 		}
 		if (event != DID)

@@ -23,15 +23,14 @@ void world_open(struct world *world, enum kind kind, uint64_t pages)
 static void serve(struct world *world, uint64_t function, uint64_t first, uint64_t pages)
 {
 	const uint64_t *args = (const uint64_t *)world->vcpu->run->hypercall.args;
-	bool shares = function == MEM_SHARE;
 
 	ASSERT_EQ(world->kind, OF_A_FILE);
 	ASSERT_EQ(world->vcpu->run->hypercall.nr, 12);	/* KVM_HC_MAP_GPA_RANGE */
 	ASSERT_EQ(args[0], world->memory.gpa + first * PAGE);
 	ASSERT(args[1] >= 1 && args[1] <= CALL_MAX_PAGES && args[1] <= (pages ?: 1));
-	ASSERT_EQ(args[2], shares ? 0 : 1 << 4);	/* KVM_MAP_GPA_RANGE_ENCRYPTED */
-	ASSERT_OK(shares ? to_shared(&world->memory, first, args[1]) :
-			   to_private(&world->memory, first, args[1]));
+	/* KVM_MAP_GPA_RANGE_ENCRYPTED */
+	ASSERT_EQ(args[2], function == MEM_SHARE ? 0 : 1 << 4);
+	ASSERT_OK(convert_as_asked(&world->memory, function, first, args[1]));
 }
 
 uint64_t world_call(struct world *world, uint64_t function, uint64_t first, uint64_t pages)

@@ -199,6 +199,13 @@ long to_private(struct memory *memory, uint64_t first, uint64_t pages)
 	return convert(memory, first, pages, KVM_MEMORY_ATTRIBUTE_PRIVATE);
 }
 
+long convert_as_asked(struct memory *memory, uint64_t function, uint64_t first,
+		      uint64_t pages)
+{
+	return function == MEM_SHARE ? to_shared(memory, first, pages) :
+				       to_private(memory, first, pages);
+}
+
 static sigjmp_buf fault_jump;
 
 static void on_fault(int signal)
@@ -229,4 +236,11 @@ uint64_t host_finds(struct memory *memory, uint64_t first, uint64_t pages)
 	for (uint64_t page = first; page < first + pages; page++)
 		found += !host_reads(memory, page, &value) && value == SECRET + page;
 	return found;
+}
+
+void nothing_is_shared(struct memory *memory)
+{
+	ASSERT_RET(to_shared(memory, 0, memory->pages), -EPERM);
+	ASSERT_RET(to_shared(memory, 0, 1), -EPERM);
+	ASSERT_EQ(host_finds(memory, 0, memory->pages), 0);
 }

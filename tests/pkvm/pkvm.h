@@ -121,10 +121,15 @@ uint32_t mp_state(struct vcpu *vcpu);
 
 long to_shared(struct memory *memory, uint64_t first, uint64_t pages);
 long to_private(struct memory *memory, uint64_t first, uint64_t pages);
+/* As the guest asks for by @function, MEM_SHARE or MEM_UNSHARE. */
+long convert_as_asked(struct memory *memory, uint64_t function, uint64_t first,
+		      uint64_t pages);
 /* 0, or the signal that the host gets. */
 int host_reads(struct memory *memory, uint64_t page, uint64_t *value);
 /* In how many pages the host reads what guest_fill() wrote there. */
 uint64_t host_finds(struct memory *memory, uint64_t first, uint64_t pages);
+/* The guest has all of a file for itself, and nobody has a request of its. */
+void nothing_is_shared(struct memory *memory);
 
 /* ---- run.c ---- */
 

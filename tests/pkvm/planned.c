@@ -47,13 +47,6 @@ static void write_call(struct vcpu *vcpu, uint64_t pages)
 		set_register(vcpu, registers[i].id, registers[i].value);
 }
 
-static void nothing_is_shared(struct memory *memory)
-{
-	ASSERT_RET(to_shared(memory, 0, PAGES), -EPERM);
-	ASSERT_RET(to_shared(memory, 0, 1), -EPERM);
-	ASSERT_EQ(host_finds(memory, 0, PAGES), 0);
-}
-
 static long fill_all(struct vcpu *vcpu)
 {
 	return vcpu_do(vcpu, GUEST_FILL, FILE_GPA, PAGES, SECRET, 0);

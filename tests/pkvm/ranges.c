@@ -197,8 +197,7 @@ static void call_does(struct border *border, uint64_t function, struct memory *m
 		ASSERT_EQ(event, KVM_EXIT_HYPERCALL);
 		ASSERT_EQ(border->vcpu->run->hypercall.args[0], gpa);
 		ASSERT_EQ(border->vcpu->run->hypercall.args[1], pages);
-		ASSERT_OK(function == MEM_SHARE ? to_shared(memory, first, pages) :
-						  to_private(memory, first, pages));
+		ASSERT_OK(convert_as_asked(memory, function, first, pages));
 		event = vcpu_answer(border->vcpu, 0);
 	}
 	ASSERT_EQ(event, DID);

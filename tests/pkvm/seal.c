@@ -86,7 +86,7 @@ PKVM_TEST(sealed_registers_are_written_while_off_only)
 	starts_as_asked(scene.second);
 }
 
-PKVM_TEST(sealed_vcpus_are_stopped_by_the_vmm_only)
+PKVM_TEST(sealed_vcpus_the_vmm_can_only_stop)
 {
 	static const uint32_t others[] = {
 		KVM_MP_STATE_SUSPENDED, KVM_MP_STATE_UNINITIALIZED, KVM_MP_STATE_HALTED, 77,
