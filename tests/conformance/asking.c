@@ -106,53 +106,66 @@ int ask_in_vain(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
 	return gmem_guest_finish(vcpu, NULL, 0, NULL);
 }
 
+int add_ordinary_memory(struct env *env, uint32_t id, uint64_t gpa, uint64_t nr,
+			void **at)
+{
+	struct gmem_slot_options slot = {
+		.size = sizeof(slot), .id = id, .gpa = gpa, .bytes = nr * PAGE,
+	};
+
+	*at = mmap(NULL, slot.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		   -1, 0);
+	ASSERT(*at != MAP_FAILED);
+	slot.userspace_addr = *at;
+	return gmem_slot_set(env->vm, &slot);
+}
+
 #ifdef __aarch64__
 #define CODE_SLOT	9
 #define CODE_GPA	0xc0000000ull
-#define CORE_REG(member) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
-			  KVM_REG_ARM_CORE_REG(regs.member))
+
+int access_register(struct gmem_vcpu *vcpu, unsigned long request, uint64_t id,
+		    uint64_t *value)
+{
+	struct kvm_one_reg reg = { .id = id, .addr = (uintptr_t)value };
+
+	return ioctl(gmem_vcpu_fd(vcpu), request, &reg) ? -errno : 0;
+}
 
 /* Memory that holds nothing but a hypercall, and an endless loop behind it. */
 static void add_code(struct env *env)
 {
 	static const uint32_t code[] = { 0xd4000002, 0x14000000 };
-	struct gmem_slot_options slot = {
-		.size = sizeof(slot), .id = CODE_SLOT, .gpa = CODE_GPA, .bytes = PAGE,
-	};
+	void *at;
 	int ret;
 
-	slot.userspace_addr = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT(slot.userspace_addr != MAP_FAILED);
-	memcpy(slot.userspace_addr, code, sizeof(code));
-	ret = gmem_slot_set(env->vm, &slot);
-	if (ret != -EEXIST)
-		ASSERT_OK(ret);
+	ret = add_ordinary_memory(env, CODE_SLOT, CODE_GPA, 1, &at);
+	if (ret == -EEXIST)
+		return;
+	ASSERT_OK(ret);
+	memcpy(at, code, sizeof(code));
 }
 
 static int plan_registers(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
 {
-	const struct {
+	struct {
 		uint64_t id;
 		uint64_t value;
 	} plan[] = {
-		{ CORE_REG(regs[0]), 0xc6000003 },	/* MEM_SHARE */
+		{ CORE_REG(regs[0]), MEM_SHARE },
 		{ CORE_REG(regs[1]), gpa_of(page) },
 		{ CORE_REG(regs[2]), nr },
 		{ CORE_REG(regs[3]), 0 },
 		{ CORE_REG(pc), CODE_GPA },
 	};
 
-	add_code(env);
-	for (size_t i = 0; i < sizeof(plan) / sizeof(plan[0]); i++) {
-		struct kvm_one_reg reg = {
-			.id = plan[i].id, .addr = (uintptr_t)&plan[i].value,
-		};
+	int ret = 0;
 
-		if (ioctl(gmem_vcpu_fd(env->vcpus[id]), KVM_SET_ONE_REG, &reg))
-			return -errno;
-	}
-	return 0;
+	add_code(env);
+	for (size_t i = 0; i < sizeof(plan) / sizeof(plan[0]) && !ret; i++)
+		ret = access_register(env->vcpus[id], KVM_SET_ONE_REG, plan[i].id,
+				      &plan[i].value);
+	return ret;
 }
 #else
 static int plan_registers(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
@@ -172,12 +185,17 @@ int plan_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr)
 	return gmem_emu_plan_share(env->vcpus[id], gpa_of(page), nr * PAGE);
 }
 
+int set_mp_state(struct env *env, unsigned int id, uint32_t value)
+{
+	struct kvm_mp_state state = { .mp_state = value };
+
+	return ioctl(gmem_vcpu_fd(env->vcpus[id]), KVM_SET_MP_STATE, &state) ? -errno : 0;
+}
+
 void power_off(struct env *env, unsigned int id)
 {
-	struct kvm_mp_state off = { .mp_state = KVM_MP_STATE_STOPPED };
-
 	if (env->variant->kernel)
-		ASSERT(!ioctl(gmem_vcpu_fd(env->vcpus[id]), KVM_SET_MP_STATE, &off));
+		ASSERT_OK(set_mp_state(env, id, KVM_MP_STATE_STOPPED));
 	else
 		ASSERT_OK(gmem_emu_power_off(env->vcpus[id]));
 }

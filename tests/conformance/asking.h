@@ -43,6 +43,20 @@ int ask_in_vain(struct env *env, unsigned int id, uint64_t page, uint64_t nr,
  * by its registers.  0 or -errno.
  */
 int plan_share(struct env *env, unsigned int id, uint64_t page, uint64_t nr);
+#ifdef __aarch64__
+#define CORE_REG(member) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
+			  KVM_REG_ARM_CORE_REG(regs.member))
+#define MEM_SHARE	0xc6000003
+
+/* KVM_GET_ONE_REG or KVM_SET_ONE_REG.  0 or -errno. */
+int access_register(struct gmem_vcpu *vcpu, unsigned long request, uint64_t id,
+		    uint64_t *value);
+#endif
+/* KVM_SET_MP_STATE, in the kernel only.  0 or -errno. */
+int set_mp_state(struct env *env, unsigned int id, uint32_t value);
+/* Memory that no file converts, in a slot; @at: the VMM's mapping.  0 or -errno. */
+int add_ordinary_memory(struct env *env, uint32_t id, uint64_t gpa, uint64_t nr,
+			void **at);
 /* The VMM switches a vCPU off; the guest switches it on, by another.  0 or -errno. */
 void power_off(struct env *env, unsigned int id);
 int power_on(struct env *env, unsigned int by, unsigned int id);

@@ -69,10 +69,6 @@ FORGE_TEST(forged_kvm_run_makes_no_difference)
 }
 
 #ifdef __aarch64__
-#define CORE_REG(member) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
-			  KVM_REG_ARM_CORE_REG(regs.member))
-#define MEM_SHARE	0xc6000003
-
 /* What it takes to run a hypercall that lies somewhere in the guest's program. */
 static const struct {
 	uint64_t id;
@@ -91,14 +87,6 @@ static const struct {
 
 #define NR_FORGED	(sizeof(forged) / sizeof(forged[0]))
 
-static int access_register(struct gmem_vcpu *vcpu, unsigned long request, uint64_t id,
-			   uint64_t *value)
-{
-	struct kvm_one_reg reg = { .id = id, .addr = (uintptr_t)value };
-
-	return ioctl(gmem_vcpu_fd(vcpu), request, &reg) ? -errno : 0;
-}
-
 static void refuse_forgery(struct env *env, unsigned int id)
 {
 	struct gmem_vcpu *vcpu = env_vcpu(env, id);
@@ -113,13 +101,6 @@ static void refuse_forgery(struct env *env, unsigned int id)
 	ASSERT(!ioctl(gmem_vm_fd(env->vm), KVM_ARM_PREFERRED_TARGET, &init));
 	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 	ASSERT(ioctl(gmem_vcpu_fd(vcpu), KVM_ARM_VCPU_INIT, &init) && errno == EPERM);
-}
-
-static int set_mp_state(struct env *env, unsigned int id, uint32_t value)
-{
-	struct kvm_mp_state state = { .mp_state = value };
-
-	return ioctl(gmem_vcpu_fd(env->vcpus[id]), KVM_SET_MP_STATE, &state) ? -errno : 0;
 }
 
 /* With a few registers set, a vCPU would ask for what the guest never wanted. */

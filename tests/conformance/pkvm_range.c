@@ -3,8 +3,6 @@
  * How much of a request one hypercall is about: where it stops early, and the call
  * for a single page, which guests make that know no other.
  */
-#include <sys/mman.h>
-
 #include "asking.h"
 
 #define ORDINARY_SLOT	1
@@ -72,29 +70,15 @@ ASKING_TEST(call_stops_at_the_end_of_a_slot)
 	ASSERT_GUEST_READS(&env, 0, 4, 0x100);
 }
 
-static volatile uint64_t *add_ordinary_memory(struct env *env, uint64_t page, uint64_t nr)
-{
-	struct gmem_slot_options slot = {
-		.size = sizeof(slot), .id = ORDINARY_SLOT, .gpa = gpa_of(page),
-		.bytes = nr * PAGE,
-	};
-
-	slot.userspace_addr = mmap(NULL, slot.bytes, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT(slot.userspace_addr != MAP_FAILED);
-	ASSERT_OK(gmem_slot_set(env->vm, &slot));
-	return slot.userspace_addr;
-}
-
 /* Of that nobody has to be asked. */
 ASKING_TEST(call_stops_where_ordinary_memory_begins)
 {
-	volatile uint64_t *ordinary;
 	uint64_t value;
 	struct env env;
+	void *ordinary;
 
 	env_open(&env, variant, 2, IN_PLACE);
-	ordinary = add_ordinary_memory(&env, 2, 2);
+	ASSERT_OK(add_ordinary_memory(&env, ORDINARY_SLOT, gpa_of(2), 2, &ordinary));
 	guest_fill(&env, 0, 2, 0x100);
 	ASSERT_OK(gmem_guest_store(env_vcpu(&env, 0), gpa_of(2), 17));
 	ask_part(&env, 0, 0, 4, SHARED, 2);
@@ -116,9 +100,10 @@ ASKING_TEST(call_stops_where_ordinary_memory_ends)
 	};
 	struct gmem_exit exit;
 	struct env env;
+	void *ordinary;
 
 	env_open(&env, variant, 2, IN_PLACE);
-	add_ordinary_memory(&env, -1ull, 1);
+	ASSERT_OK(add_ordinary_memory(&env, ORDINARY_SLOT, gpa_of(-1ull), 1, &ordinary));
 	guest_fill(&env, 0, 2, 0x100);
 	ASSERT_OK(gmem_guest_start(env_vcpu(&env, 0), &cmd, 1, 1));
 	run_list(env_vcpu(&env, 0), &exit);
@@ -316,13 +301,13 @@ ASKING_TEST(vmm_declines_a_single_call)
 
 ASKING_TEST(single_calls_share_ordinary_memory)
 {
-	volatile uint64_t *ordinary;
 	struct gmem_exit exit;
 	uint64_t value;
 	struct env env;
+	void *ordinary;
 
 	env_open(&env, variant, 2, IN_PLACE);
-	ordinary = add_ordinary_memory(&env, 2, 2);
+	ASSERT_OK(add_ordinary_memory(&env, ORDINARY_SLOT, gpa_of(2), 2, &ordinary));
 	ASSERT_OK(gmem_guest_store(env_vcpu(&env, 0), gpa_of(2), 17));
 	start_single(&env, 2, 2, SHARED, &exit);
 	ASSERT_EQ(exit.reason, GMEM_EXIT_GUEST_DONE);
